@@ -1,0 +1,326 @@
+//! The life of a request: delivery, verification, and how far a channel has got with it.
+//!
+//! ```text
+//! delivery       (none) ── send ──▶ sent ──▶ delivered ──▶ read
+//!                                    ├──▶ expired   (ttl over, or no channel can: refunded)
+//!                                    └──▶ revoked   (by the caller: not refunded)
+//! verification   (none) ──▶ code_invalid* ──▶ code_valid | code_max_attempts_exceeded | expired
+//! ```
+//!
+//! Delivered, read, expired and revoked are never left again, except delivered for read. Whatever a channel says after
+//! that is written into the timeline and changes nothing.
+
+use crate::code::{Code, CodeMac};
+use crate::ids::{AccountId, RequestId, TokenId};
+use crate::money::Money;
+use crate::phone::{Country, Phone};
+use crate::planted::{self, Bug};
+use crate::text::{ChannelName, Payload, Username};
+use crate::time::Time;
+use crate::timeline::{Event, What};
+use crate::ttl::Ttl;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Delivery {
+    /// On its way.
+    Sent,
+    /// On the phone.
+    Delivered,
+    /// Opened.
+    Read,
+    /// Not delivered in time; refunded.
+    Expired,
+    /// Withdrawn by the caller before it was delivered.
+    Revoked,
+}
+
+impl Delivery {
+    /// Every status.
+    pub const ALL: [Delivery; 5] =
+        [Delivery::Sent, Delivery::Delivered, Delivery::Read, Delivery::Expired, Delivery::Revoked];
+
+    /// The name on the wire and in rows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Delivery::Sent => "sent",
+            Delivery::Delivered => "delivered",
+            Delivery::Read => "read",
+            Delivery::Expired => "expired",
+            Delivery::Revoked => "revoked",
+        }
+    }
+
+    /// The status with this name.
+    pub fn parse(text: &str) -> Option<Delivery> {
+        Delivery::ALL.into_iter().find(|delivery| delivery.as_str() == text)
+    }
+}
+
+/// What is known of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verification {
+    /// The right code was entered.
+    Valid,
+    /// The last code entered was wrong.
+    Invalid,
+    /// Too many wrong codes: no further one is judged.
+    MaxAttemptsExceeded,
+    /// The code is too old, or was withdrawn.
+    Expired,
+}
+
+impl Verification {
+    /// Every status.
+    pub const ALL: [Verification; 4] = [
+        Verification::Valid,
+        Verification::Invalid,
+        Verification::MaxAttemptsExceeded,
+        Verification::Expired,
+    ];
+
+    /// The name on the wire and in rows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verification::Valid => "code_valid",
+            Verification::Invalid => "code_invalid",
+            Verification::MaxAttemptsExceeded => "code_max_attempts_exceeded",
+            Verification::Expired => "expired",
+        }
+    }
+
+    /// The status with this name.
+    pub fn parse(text: &str) -> Option<Verification> {
+        Verification::ALL.into_iter().find(|verification| verification.as_str() == text)
+    }
+}
+
+/// How far the current hop has got with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// To be handed to the hop's channel at this moment or after.
+    Queued(Time),
+    /// A worker is handing it over; if it is not heard of by this moment, it has died.
+    Leased(Time),
+    /// The channel has it. It is asked again at the given moment, if it wants to be.
+    Accepted(Option<Time>),
+    /// Nobody can say whether the channel has it: never handed over again by itself.
+    Uncertain,
+    /// Nothing more is to be handed over.
+    Ended,
+}
+
+/// A message and its code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The channel username that it is sent from, if the caller named one.
+    pub sender: Option<Username>,
+    /// What the caller wants back.
+    pub payload: Option<Payload>,
+    /// Where reports go.
+    pub callback_url: Option<Arc<str>>,
+    /// How long delivery may take.
+    pub ttl: Option<Ttl>,
+    /// What entered codes are compared with.
+    pub code_mac: CodeMac,
+    /// The code itself, as long as a channel may still have to be given it.
+    pub code: Option<Code>,
+    /// When it was accepted from the caller.
+    pub sent_at: Time,
+    /// Where it is, and since when.
+    pub delivery: Delivery,
+    /// When `delivery` last changed.
+    pub delivery_at: Time,
+    /// When the code stops working.
+    pub code_expires_at: Time,
+    /// When the right code was first entered.
+    pub verified_at: Option<Time>,
+    /// The last verdict over an entered code, and when.
+    pub last_check: Option<(Verification, Time)>,
+    /// How many wrong codes were entered.
+    pub attempts: u8,
+    /// Which hop of the route has its turn, from 0.
+    pub hop: u8,
+    /// How far that hop has got.
+    pub progress: Progress,
+    /// What the channel calls the message.
+    pub channel_reference: Option<String>,
+}
+
+/// One request id: a question whether a number can be reached, a message, or first one and then the other. It costs
+/// one fee at most, ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Its id.
+    pub id: RequestId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The token that made it.
+    pub token: TokenId,
+    /// The number.
+    pub phone: Phone,
+    /// The number's country, for statistics.
+    pub country: Country,
+    /// When it was made.
+    pub created_at: Time,
+    /// The fee, as charged; zero if it was free.
+    pub cost: Money,
+    /// Whether the fee was given back.
+    pub refunded: bool,
+    /// Whether it began with checkSendAbility.
+    pub ability_checked: bool,
+    /// The channels to try, in order; never empty.
+    pub route: Arc<[ChannelName]>,
+    /// The message, once one was sent.
+    pub message: Option<Message>,
+    /// How many reports it has made.
+    pub reports: u8,
+    /// How many events its timeline already holds.
+    pub events_stored: u16,
+    /// Events that happened since it was loaded.
+    pub fresh_events: Vec<Event>,
+}
+
+/// How long a right code may be repeated when the account wants codes to be good for one use.
+const SINGLE_USE_GRACE: Duration = Duration::from_secs(30);
+
+/// The most events that a timeline keeps. What comes after is not written down: a caller who checks a thousand wrong
+/// codes shall not make a row of a megabyte.
+pub const TIMELINE_MAX: u16 = 100;
+
+impl Request {
+    /// Writes into the timeline.
+    pub fn log(&mut self, at: Time, what: What) {
+        if usize::from(self.events_stored) + self.fresh_events.len() < TIMELINE_MAX.into() {
+            self.fresh_events.push(Event { at, what });
+        }
+    }
+
+    /// The channel whose turn it is.
+    pub fn channel(&self) -> &ChannelName {
+        let hop = self.message.as_ref().map_or(0, |message| usize::from(message.hop));
+        let last = self.route.len().saturating_sub(1);
+        #[allow(clippy::indexing_slicing)] // A route is never empty: Rules and rows see to it.
+        &self.route[hop.min(last)]
+    }
+
+    /// Whether another hop comes after the current one.
+    pub fn has_next_hop(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| usize::from(message.hop) + 1 < self.route.len())
+    }
+}
+
+impl Message {
+    /// When the delivery expires, if nothing else happens: by its ttl; without one, an accepted message has no end,
+    /// and one that no channel has taken ends with its code, since nobody could use it after.
+    pub fn expires_at(&self) -> Option<Time> {
+        let undelivered = self.delivery == Delivery::Sent;
+        let untaken = matches!(self.progress, Progress::Queued(_) | Progress::Leased(_));
+        match self.ttl {
+            _ if !undelivered => None,
+            Some(ttl) => Some(self.sent_at + ttl.duration()),
+            None if untaken => Some(self.code_expires_at),
+            None => None,
+        }
+    }
+
+    /// When a worker must next look at the message.
+    pub fn due_at(&self) -> Option<Time> {
+        let turn = match self.progress {
+            Progress::Queued(at) | Progress::Leased(at) => Some(at),
+            Progress::Accepted(poll_at) => poll_at,
+            Progress::Uncertain | Progress::Ended => None,
+        };
+        [turn, self.expires_at()].into_iter().flatten().min()
+    }
+
+    /// The verification status at `now`, and since when; `None` as long as no code was entered and the code lives.
+    pub fn verification(&self, now: Time) -> Option<(Verification, Time)> {
+        match self.verified_at {
+            Some(verified_at) => Some((Verification::Valid, verified_at)),
+            None if now >= self.code_expires_at => Some((Verification::Expired, self.code_expires_at)),
+            None => self.last_check,
+        }
+    }
+
+    /// Judges an entered code. `locked` says that no attempt may be taken at all; `attempts_max` bounds the wrong ones.
+    /// The verdict's time is that of the first right code for a right one.
+    pub fn judge(&self, entered: CodeMac, rules: JudgeRules, now: Time) -> (Verification, Time) {
+        let right = entered == self.code_mac;
+        let used_up = rules.single_use
+            && self.verified_at.is_some_and(|verified_at| now.since(verified_at) > SINGLE_USE_GRACE);
+        if now >= self.code_expires_at {
+            (Verification::Expired, self.code_expires_at)
+        } else if rules.locked || self.attempts >= rules.attempts_max {
+            (Verification::MaxAttemptsExceeded, now)
+        } else if right && used_up {
+            (Verification::Expired, now)
+        } else if right {
+            (Verification::Valid, self.verified_at.unwrap_or(now))
+        } else {
+            (Verification::Invalid, now)
+        }
+    }
+
+    /// A channel says that the message is on the phone, or was opened there. Returns whether that changed anything.
+    /// The code lives on for `code_life` from its delivery.
+    pub fn confirm(&mut self, read: bool, code_life: Duration, now: Time) -> bool {
+        let reached = if read { Delivery::Read } else { Delivery::Delivered };
+        let first = self.delivery == Delivery::Sent
+            || (planted::is(Bug::DeliveredAfterRefund) && self.delivery == Delivery::Expired);
+        let opened = self.delivery == Delivery::Delivered && read;
+        if !first && !opened {
+            return false;
+        }
+        if first {
+            self.code_expires_at = now + code_life;
+        }
+        self.delivery = reached;
+        self.delivery_at = now;
+        true
+    }
+
+    /// The message did not and will not arrive. Returns whether that changed anything.
+    pub fn expire(&mut self, now: Time) -> bool {
+        let open = self.delivery == Delivery::Sent
+            || (planted::is(Bug::RefundAfterDelivery) && self.delivery == Delivery::Delivered);
+        open && {
+            self.end(Delivery::Expired, now);
+            true
+        }
+    }
+
+    /// The caller withdraws the message. Returns whether its delivery status changed; the code stops working either way.
+    pub fn revoke(&mut self, now: Time) -> bool {
+        let open = self.delivery == Delivery::Sent
+            || (planted::is(Bug::RevokedAfterDelivery) && self.delivery == Delivery::Delivered);
+        if open {
+            self.end(Delivery::Revoked, now);
+        } else if self.verified_at.is_none() && !planted::is(Bug::CodeOutlivesRevocation) {
+            self.code_expires_at = self.code_expires_at.min(now);
+        }
+        open
+    }
+
+    fn end(&mut self, delivery: Delivery, now: Time) {
+        self.delivery = delivery;
+        self.delivery_at = now;
+        self.progress = Progress::Ended;
+        if self.verified_at.is_none() {
+            self.code_expires_at = self.code_expires_at.min(now);
+        }
+    }
+}
+
+/// What judging a code depends on beside the message.
+#[derive(Clone, Copy, Debug)]
+pub struct JudgeRules {
+    /// How many wrong codes are taken for one request.
+    pub attempts_max: u8,
+    /// No code is judged: too many wrong ones for this number, or a magic number that asks for it.
+    pub locked: bool,
+    /// A right code is good for one use.
+    pub single_use: bool,
+}
