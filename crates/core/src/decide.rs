@@ -277,11 +277,12 @@ fn hear(rules: &Rules, book: &mut Book, now: Time, id: RequestId, hop: u8, event
     match event {
         ChannelEvent::Accepted { reference, poll_at } => {
             let over = matches!(message.delivery, Delivery::Expired | Delivery::Revoked);
-            if turn || (hop == message.hop && !over) {
+            let known = matches!(message.progress, Progress::Accepted(_));
+            if hop == message.hop && !over {
                 message.progress = Progress::Accepted(poll_at);
-                message.channel_reference = reference;
+                message.channel_reference = reference.or(message.channel_reference.take());
             }
-            if turn {
+            if turn && !known {
                 request.log(now, What::Accepted(channel));
                 wipe_code(request);
             } else if over {

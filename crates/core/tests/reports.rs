@@ -1,0 +1,124 @@
+//! Reports as their worker sees them: what is told, when, and how often it is tried.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use chappe_core::command::{Outcome, ReportJob};
+use chappe_core::report::{Attempt, RETRY_DELAYS_S, State};
+use chappe_core::{ChannelEvent, Command, Delivery, Money, ReportId, RequestId, TokenId, Verification};
+use support::{ALICE, BOB, CODE, Gate, Order, PHONE, PRICE, to};
+
+fn claim(gate: &mut Gate, request: RequestId, seq: u8) -> Option<ReportJob> {
+    let report = ReportId { request, seq };
+    match gate.store.run(Command::ClaimReport { now: gate.now, report }) {
+        Ok(Outcome::Report(job)) => Some(*job),
+        Ok(Outcome::Done) => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn conclude(gate: &mut Gate, request: RequestId, seq: u8, attempt: Attempt) {
+    let report = ReportId { request, seq };
+    let command = Command::ConcludeReport { now: gate.now, report, attempt, jitter_permille: 0 };
+    assert_eq!(gate.store.run(command), Ok(Outcome::Done));
+}
+
+fn refused() -> Attempt {
+    Attempt::Failed("503".to_owned())
+}
+
+/// Only who gave a callback URL is told.
+#[test]
+fn nobody_is_told_who_did_not_ask() {
+    for (callback, reports) in [(true, 2), (false, 0)] {
+        let mut gate = Gate::new();
+        let id = gate.sent(&Order { callback, ..to(PHONE) });
+        gate.hear(id, 0, &[ChannelEvent::Delivered, ChannelEvent::Delivered, ChannelEvent::Read]);
+        assert_eq!(gate.store.reports_of(id).len(), reports);
+    }
+}
+
+/// A report's body is what held when it was made, however late it goes out.
+#[test]
+fn a_report_tells_of_its_own_moment() {
+    let mut gate = Gate::new();
+    let id = gate.sent(&Order { callback: true, payload: Some("order 7"), ..to(PHONE) });
+    gate.at(3).hear(id, 0, &[ChannelEvent::Delivered]);
+    let delivered_at = gate.now;
+    gate.at(4).enter(id, CODE).unwrap();
+    let verified_at = gate.now;
+    gate.at(5).hear(id, 0, &[ChannelEvent::Read]);
+
+    let first = claim(&mut gate, id, 1).unwrap();
+    assert_eq!(&*first.callback_url, "https://example.com/hook");
+    let view = first.view;
+    assert_eq!((view.request, view.cost), (id, Money::from_micros(PRICE)));
+    assert_eq!((view.delivery, view.verification), (Some((Delivery::Delivered, delivered_at)), None));
+    assert_eq!((view.remaining_balance, view.code_entered), (None, None), "never told in reports");
+    assert_eq!(view.payload.unwrap().as_str(), "order 7");
+    let second = claim(&mut gate, id, 2).unwrap().view;
+    assert_eq!(second.delivery, Some((Delivery::Read, gate.now)));
+    assert_eq!(second.verification, Some((Verification::Valid, verified_at)));
+}
+
+/// Status, refund and the end of the code stand in the same report.
+#[test]
+fn the_report_of_an_end_is_whole() {
+    for (expired, status) in [(true, Delivery::Expired), (false, Delivery::Revoked)] {
+        let mut gate = Gate::new();
+        let id = gate.sent(&Order { callback: true, ttl: Some(30), ..to(PHONE) });
+        if expired {
+            gate.at(30).due(id, true)
+        } else {
+            gate.at(30).revoke(id).unwrap()
+        }
+        let view = claim(&mut gate, id, 1).unwrap().view;
+        assert_eq!(view.delivery, Some((status, gate.now)));
+        assert_eq!(view.verification, Some((Verification::Expired, gate.now)));
+        assert_eq!(view.refunded, expired);
+    }
+}
+
+/// The key is the token that made the request.
+#[test]
+fn a_report_is_signed_for_its_request() {
+    let mut gate = Gate::new();
+    let id = gate.caller(BOB).sent(&Order { callback: true, ..to(PHONE) });
+    gate.caller(ALICE).hear(id, 0, &[ChannelEvent::Delivered]);
+    let report = claim(&mut gate, id, 1).unwrap().report;
+    assert_eq!((report.token, report.account), (TokenId(2), BOB.account));
+}
+
+/// A lease of 30 s keeps other workers away, and lapses if nobody comes back.
+#[test]
+fn one_attempt_at_a_time() {
+    let mut gate = Gate::new();
+    let id = gate.sent(&Order { callback: true, ..to(PHONE) });
+    gate.hear(id, 0, &[ChannelEvent::Delivered]);
+    let claimed = [0, 0, 29, 30, 59, 60].map(|secs| claim(gate.at(secs), id, 1).is_some());
+    assert_eq!(claimed, [true, false, false, true, false, true]);
+    assert!(claim(&mut gate, id, 2).is_none(), "there is no such report");
+    conclude(&mut gate, id, 1, Attempt::Acknowledged);
+    assert!(claim(gate.at(5000), id, 1).is_none());
+}
+
+/// Eleven attempts, each as late after the one before as it should be; then the report is lost.
+#[test]
+fn ten_retries_with_growing_delays() {
+    let mut gate = Gate::new();
+    let id = gate.sent(&Order { callback: true, ..to(PHONE) });
+    gate.hear(id, 0, &[ChannelEvent::Delivered]);
+    let mut secs = 0;
+    for delay in RETRY_DELAYS_S {
+        assert!(claim(gate.at(secs), id, 1).is_some());
+        conclude(&mut gate, id, 1, refused());
+        assert!(claim(gate.at(secs + delay - 1), id, 1).is_none(), "not before its time");
+        secs += delay;
+    }
+    assert!(claim(gate.at(secs), id, 1).is_some());
+    conclude(&mut gate, id, 1, refused());
+    let report = gate.store.reports_of(id)[0];
+    assert_eq!((report.state, report.attempts), (State::Lost, 11));
+    assert!(claim(gate.at(secs * 2), id, 1).is_none());
+}

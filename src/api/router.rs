@@ -1,0 +1,110 @@
+//! From an HTTP request to a call: method, body, token, in this order.
+
+use super::answer::{Answer, Refusal, respond};
+use super::methods::{Call, Method};
+use super::params::{Param, Params};
+use crate::app::App;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::http::{self, HeaderMap, HeaderName, Response, StatusCode};
+use axum::routing::get;
+use chappe_core::Rejection;
+use chappe_core::command::Caller;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The largest body that is read, in bytes.
+const BODY_MAX_BYTES: usize = 64 * 1024;
+/// How long a body may take.
+const BODY_MAX: Duration = Duration::from_secs(10);
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// The routes of the API. Methods are found by hand, as the fallback of every other route: their names match in any
+/// case, and some clients send a doubled slash.
+pub fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/openapi.json", get(|| async { ([(CONTENT_TYPE, "application/json")], OPENAPI) }))
+        .fallback(handle)
+}
+
+async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
+    if app.engine.is_open() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    }
+}
+
+async fn handle(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    respond(answer(&app, peer, &parts, body).await)
+}
+
+async fn answer(app: &App, peer: SocketAddr, parts: &Parts, body: Body) -> Result<Answer, Refusal> {
+    let name = parts.uri.path().trim_matches('/');
+    let method = Method::find(name).ok_or(Rejection::UnknownMethod)?;
+    if parts.method != http::Method::GET && parts.method != http::Method::POST {
+        return Err(Refusal::MethodNotAllowed);
+    }
+    let body = read(&parts.headers, body).await?;
+    let params = Params::parse(parts.uri.query(), header(&parts.headers, CONTENT_TYPE), &body)?;
+    let caller = authenticate(app, peer, &parts.headers, &params)?;
+    let idempotency_key = parts.headers.get(IDEMPOTENCY_KEY).map(|value| value.as_bytes());
+    Call { app, caller, params: &params, idempotency_key }.answer(method).await
+}
+
+async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Refusal> {
+    if header(headers, CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Err(Refusal::ContentEncodingUnsupported);
+    }
+    let announced = header(headers, CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > BODY_MAX_BYTES) {
+        return Err(Refusal::BodyTooLarge);
+    }
+    let read = tokio::time::timeout(BODY_MAX, to_bytes(body, BODY_MAX_BYTES)).await;
+    read.map_err(|_| Refusal::BodyTimeout)?.map_err(|error| {
+        let limit = std::error::Error::source(&error)
+            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+        if limit { Refusal::BodyTooLarge } else { Refusal::BodyInvalid }
+    })
+}
+
+/// Turns the token into a caller, wherever it stands.
+fn authenticate(
+    app: &App,
+    peer: SocketAddr,
+    headers: &HeaderMap,
+    params: &Params,
+) -> Result<Caller, Rejection> {
+    let in_params = params.get(Param::AccessToken);
+    let token = match (bearer(headers), in_params) {
+        (Some(one), Some(other)) if one != other => return Err(Rejection::ParameterConflict),
+        (Some(token), _) | (None, Some(token)) => token,
+        (None, None) => return Err(Rejection::AccessTokenRequired),
+    };
+    let from = app.settings.trusted_proxies.client(peer.ip(), headers);
+    app.tokens.judge(&app.vault.token_digest(token), from, app.clock.now())
+}
+
+/// The token of an `Authorization: Bearer` header.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = header(headers, AUTHORIZATION)?.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}

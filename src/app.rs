@@ -1,0 +1,140 @@
+//! The application: the only place where anything is constructed.
+
+use crate::channels::{Channels, Live};
+use crate::engine::{Batches, Engine, Outlets};
+use crate::env::{Clock, Random};
+use crate::net::address::TrustedProxies;
+use crate::net::outbound::{Outbound, OutboundPolicy};
+use crate::store::{Reader, Store, StoreError};
+use crate::tokens::Tokens;
+use crate::vault::Vault;
+use crate::work::wake::Wakes;
+use chappe_core::{RequestId, Rules, Time, Work};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use tokio::sync::{broadcast, mpsc};
+
+/// How many messages may wait in memory for the delivery worker; more wait as rows.
+const WORK_QUEUE: usize = 8_192;
+/// How many changes a live page may lag behind before it is told to read everything anew.
+const CHANGES_BUFFER: usize = 1_024;
+
+/// What the operator may set of the server.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The rules.
+    pub rules: Rules,
+    /// Where live messages go.
+    pub live: Live,
+    /// How many callers may wait for the engine.
+    pub queue_max: usize,
+    /// Which peers may say whom they speak for.
+    pub trusted_proxies: TrustedProxies,
+    /// Where reports may go.
+    pub outbound: OutboundPolicy,
+    /// Whether this is `chappe dev`: the sandbox is open to everybody and its clock can be moved.
+    pub dev: bool,
+}
+
+/// Everything that handlers and workers use.
+#[derive(Debug)]
+pub struct App {
+    /// What the operator set.
+    pub settings: Settings,
+    /// The clock.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+    /// Keys.
+    pub vault: Vault,
+    /// Reads beside the engine.
+    pub reader: Reader,
+    /// Where commands go.
+    pub engine: Engine,
+    /// The channels.
+    pub channels: Channels,
+    /// The tokens that are good.
+    pub tokens: Tokens,
+    /// Where reports go out.
+    pub outbound: Outbound,
+    /// Wakes of the workers.
+    pub wakes: Wakes,
+    /// Requests that changed, for pages that are live.
+    pub changed: broadcast::Sender<RequestId>,
+    /// Tells live pages that the sandbox was cleared or its clock moved.
+    pub sandbox_news: broadcast::Sender<SandboxNews>,
+    last_id: AtomicI64,
+}
+
+/// What happens to the sandbox as a whole.
+#[derive(Clone, Copy, Debug)]
+pub enum SandboxNews {
+    /// Its inbox was emptied.
+    Cleared,
+    /// Its clock was moved to this moment.
+    Clock(Time),
+}
+
+/// What has to be run for an [`App`] to live.
+#[derive(Debug)]
+pub struct Engines {
+    /// The batch loop.
+    pub batches: Batches,
+    /// What the delivery worker is given to do.
+    pub work: mpsc::Receiver<Work>,
+}
+
+impl App {
+    /// Builds everything over an open store, and becomes its server.
+    pub async fn build(
+        mut store: Store,
+        settings: Settings,
+        vault: Vault,
+        clock: Clock,
+        random: Random,
+    ) -> Result<(Arc<App>, Engines), StoreError> {
+        store.start_serving(clock.now(), settings.rules.sends_per_phone.within).await?;
+        let reader = store.reader()?;
+        let last_id = store.last_request().await?.map_or(0, RequestId::number);
+        let (work, work_queue) = mpsc::channel(WORK_QUEUE);
+        let (changed, _) = broadcast::channel(CHANGES_BUFFER);
+        let (sandbox_news, _) = broadcast::channel(CHANGES_BUFFER);
+        let wakes = Wakes::default();
+        let outlets = Outlets { work, wakes: wakes.clone(), changed: changed.clone() };
+        let (engine, batches) = Batches::new(store, settings.rules.clone(), outlets, settings.queue_max);
+        let tokens = Tokens::read(&reader).await?;
+        let app = App {
+            channels: Channels::new(settings.live),
+            outbound: Outbound::new(settings.outbound),
+            settings,
+            clock,
+            random,
+            vault,
+            reader,
+            engine,
+            tokens,
+            wakes,
+            changed,
+            sandbox_news,
+            last_id: AtomicI64::new(last_id),
+        };
+        Ok((Arc::new(app), Engines { batches, work: work_queue }))
+    }
+
+    /// Draws the next request id.
+    pub fn next_request_id(&self, now: Time) -> RequestId {
+        let mut last = self.last_id.load(Ordering::Relaxed);
+        loop {
+            let next = RequestId::next(now, 0, RequestId::from_number(last));
+            match self.last_id.compare_exchange_weak(
+                last,
+                next.number(),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return next,
+                Err(newer) => last = newer,
+            }
+        }
+    }
+}

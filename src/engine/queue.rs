@@ -1,0 +1,222 @@
+//! The two queues in front of the engine, both bounded: callers' commands, and workers'.
+
+use super::{BATCH_MAX, Batch, Judged, WORKER_JOBS_MAX};
+use crate::store::TokenUse;
+use chappe_core::{AccountId, Command, Outcome, Rejection, Time};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+/// How many jobs of workers may wait: a worker that finds the queue full waits itself.
+const WORKER_QUEUE: usize = 16;
+
+/// Why a command came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The rules say no.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Too many commands wait, or the server is stopping. Nothing was done.
+    #[error("overloaded")]
+    Overloaded,
+    /// A fault of ours. Nothing was committed, as far as anyone can know.
+    #[error("internal error")]
+    Internal,
+}
+
+/// Where commands are handed in. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    callers: mpsc::Sender<CallerJob>,
+    workers: mpsc::Sender<WorkerJob>,
+    closing: Arc<Notify>,
+}
+
+/// Work on the database that is no command.
+#[derive(Clone, Debug)]
+pub enum Chore {
+    /// Note when tokens were last used.
+    TouchTokens(Vec<TokenUse>),
+    /// Forget what is no longer needed; see [`crate::store::Store::purge`].
+    Purge {
+        /// Idempotency keys from before.
+        keys_before: Time,
+        /// Wrong codes from before.
+        failures_before: Time,
+        /// Codes of messages sent within.
+        codes_sent: Range<Time>,
+    },
+    /// Empty the sandbox's inbox.
+    ClearSandbox(Option<AccountId>),
+}
+
+#[derive(Debug)]
+pub(super) struct CallerJob {
+    command: Command,
+    /// `None` once it was answered.
+    reply: Option<oneshot::Sender<Result<Outcome, Failure>>>,
+    since: Instant,
+}
+
+#[derive(Debug)]
+pub(super) enum WorkerJob {
+    Commands { commands: Vec<Command>, reply: oneshot::Sender<Result<Vec<Judged>, Failure>> },
+    Chore { chore: Chore, reply: oneshot::Sender<Result<(), Failure>> },
+}
+
+#[derive(Debug)]
+pub(super) struct Queues {
+    callers: mpsc::Receiver<CallerJob>,
+    workers: mpsc::Receiver<WorkerJob>,
+    closing: Arc<Notify>,
+}
+
+pub(super) fn queues(callers_max: usize) -> (Engine, Queues) {
+    let (callers, callers_queue) = mpsc::channel(callers_max);
+    let (workers, workers_queue) = mpsc::channel(WORKER_QUEUE);
+    let closing = Arc::new(Notify::new());
+    let queues = Queues { callers: callers_queue, workers: workers_queue, closing: closing.clone() };
+    (Engine { callers, workers, closing }, queues)
+}
+
+impl Engine {
+    /// A caller's command: answered once it is durable, or refused at once when too many wait.
+    pub async fn submit(&self, command: Command) -> Result<Outcome, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let job = CallerJob { command, reply: Some(reply), since: Instant::now() };
+        self.callers.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) | TrySendError::Closed(_) => Failure::Overloaded,
+        })?;
+        // A reply that is dropped unanswered means that the engine has died.
+        answer.await.unwrap_or(Err(Failure::Internal))
+    }
+
+    /// Commands of a worker, decided and committed together. Waits for room.
+    pub async fn apply(&self, commands: Vec<Command>) -> Result<Vec<Judged>, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let job = WorkerJob::Commands { commands, reply };
+        self.workers.send(job).await.map_err(|_| Failure::Overloaded)?;
+        answer.await.unwrap_or(Err(Failure::Internal))
+    }
+
+    /// Whether commands are taken in.
+    pub fn is_open(&self) -> bool {
+        !self.callers.is_closed()
+    }
+
+    /// Takes nothing more in. What waits is still carried out and answered, then the loop ends.
+    pub fn close(&self) {
+        self.closing.notify_one();
+    }
+
+    /// A chore, done between batches. Waits for room.
+    pub async fn chore(&self, chore: Chore) -> Result<(), Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.workers.send(WorkerJob::Chore { chore, reply }).await.map_err(|_| Failure::Overloaded)?;
+        answer.await.unwrap_or(Err(Failure::Internal))
+    }
+}
+
+impl Queues {
+    /// Waits for the first job. Returns `false` once the engine was closed and nothing waits any more.
+    pub(super) async fn wait(&mut self, batch: &mut Batch) -> bool {
+        loop {
+            let open = !self.workers.is_closed();
+            tokio::select! {
+                biased;
+                taken = self.callers.recv_many(&mut batch.callers, BATCH_MAX) => {
+                    // None: closed, and every caller was served. The workers' rest comes last.
+                    return taken > 0 || self.workers.recv_many(&mut batch.workers, WORKER_JOBS_MAX).await > 0;
+                }
+                taken = self.workers.recv_many(&mut batch.workers, WORKER_JOBS_MAX), if open => {
+                    if taken > 0 {
+                        return true;
+                    }
+                }
+                () = self.closing.notified(), if open => {
+                    self.callers.close();
+                    self.workers.close();
+                }
+            }
+        }
+    }
+
+    /// Waits a moment for callers' commands. What a waiting caller would lose by it, nobody waits for.
+    pub(super) async fn wait_for_company(&mut self, batch: &mut Batch, wait: Duration) {
+        if !self.callers.is_closed() {
+            let _ = tokio::time::timeout(wait, self.callers.recv_many(&mut batch.callers, BATCH_MAX)).await;
+        }
+    }
+
+    /// Adds what waits right now.
+    pub(super) fn take(&mut self, mut batch: Batch) -> Batch {
+        while batch.callers.len() < BATCH_MAX
+            && let Ok(job) = self.callers.try_recv()
+        {
+            batch.callers.push(job);
+        }
+        while batch.workers.len() < WORKER_JOBS_MAX
+            && let Ok(job) = self.workers.try_recv()
+        {
+            batch.workers.push(job);
+        }
+        batch
+    }
+}
+
+impl CallerJob {
+    pub(super) fn command(&self) -> &Command {
+        &self.command
+    }
+
+    /// Tells a caller who has waited too long that nothing was done. Returns whether that was so.
+    pub(super) fn refuse_if_older_than(&mut self, age: Duration) -> bool {
+        let too_old = self.since.elapsed() > age;
+        if too_old && let Some(reply) = self.reply.take() {
+            let _ = reply.send(Err(Failure::Overloaded));
+        }
+        too_old
+    }
+
+    /// A caller who has gone away does not hear the answer; what was committed stays.
+    pub(super) fn answer(self, answer: Judged) {
+        if let Some(reply) = self.reply {
+            let _ = reply.send(answer.map_err(Failure::Rejected));
+        }
+    }
+
+    pub(super) fn fail(self) {
+        if let Some(reply) = self.reply {
+            let _ = reply.send(Err(Failure::Internal));
+        }
+    }
+}
+
+impl WorkerJob {
+    pub(super) fn is_chore(&self) -> bool {
+        matches!(self, WorkerJob::Chore { .. })
+    }
+
+    pub(super) fn commands(&self) -> &[Command] {
+        match self {
+            WorkerJob::Commands { commands, .. } => commands,
+            WorkerJob::Chore { .. } => &[],
+        }
+    }
+
+    pub(super) fn answer(self, answers: Vec<Judged>) {
+        if let WorkerJob::Commands { reply, .. } = self {
+            let _ = reply.send(Ok(answers));
+        }
+    }
+
+    pub(super) fn fail(self) {
+        match self {
+            WorkerJob::Commands { reply, .. } => drop(reply.send(Err(Failure::Internal))),
+            WorkerJob::Chore { reply, .. } => drop(reply.send(Err(Failure::Internal))),
+        }
+    }
+}

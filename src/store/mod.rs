@@ -1,0 +1,285 @@
+//! The seam to the database: load the rows that a batch touches, save what it changed, read what workers and people ask.
+//!
+//! A [`Store`] is the one writer; a [`Reader`] reads beside it. Both are closed enums over the databases there are, and
+//! async because a database may be a network away. Everything on disk that is secret is sealed on its way in and opened
+//! on its way out, here and nowhere else.
+
+mod records;
+pub mod sqlite;
+
+pub use records::{
+    AccountRow, AuditFinding, NewToken, RequestRow, SandboxRow, StoreError, TokenRow, TokenUse,
+};
+
+use crate::vault::Vault;
+use chappe_core::{AccountId, Book, Keys, Mode, Phone, ReportId, RequestId, Time, TokenId};
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+/// The one writer of a database.
+#[derive(Debug)]
+pub enum Store {
+    /// A SQLite file.
+    Sqlite(Box<sqlite::Writer>),
+}
+
+/// A reader beside the writer.
+#[derive(Clone, Debug)]
+pub enum Reader {
+    /// A SQLite file.
+    Sqlite(sqlite::Reader),
+}
+
+/// How hard a commit tries to survive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A commit is on the disk before it is answered.
+    Full,
+    /// A commit survives the process, not the machine. For simulation alone.
+    ProcessOnly,
+}
+
+impl Store {
+    /// Opens the SQLite file in `directory`, creates it or brings it up to date.
+    pub fn open_sqlite(directory: &Path, vault: Vault, durability: Durability) -> Result<Store, StoreError> {
+        Ok(Store::Sqlite(Box::new(sqlite::Writer::open(directory, vault, durability)?)))
+    }
+
+    /// Becomes the server of this database: no other process may be, leases of a process that is gone are void, and the
+    /// messages of the last `sends_window` are counted towards the limit of their numbers.
+    pub async fn start_serving(&mut self, now: Time, sends_window: Duration) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.start_serving(now, sends_window),
+        }
+    }
+
+    /// One batch: loads the rows of `keys`, lets `decide` change them in memory, saves what changed and commits. Only
+    /// when this returns `Ok` did anything happen. `decide` may be called again if the database asks for a retry.
+    pub async fn transact<R>(
+        &mut self,
+        keys: &Keys,
+        decide: impl FnMut(&mut Book) -> R,
+    ) -> Result<(R, Book), StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.transact(keys, decide),
+        }
+    }
+
+    /// A reader beside this writer.
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        match self {
+            Store::Sqlite(writer) => Ok(Reader::Sqlite(writer.reader()?)),
+        }
+    }
+
+    /// The highest request id in use.
+    pub async fn last_request(&self) -> Result<Option<RequestId>, StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.last_request(),
+        }
+    }
+
+    /// Notes when and from where tokens were last used.
+    pub async fn touch_tokens(&mut self, uses: &[TokenUse]) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.touch_tokens(uses),
+        }
+    }
+
+    /// Forgets what is no longer needed: idempotency keys from before `keys_before`, wrong codes from before
+    /// `failures_before`, and the codes that are still held of messages sent within `codes_sent`.
+    pub async fn purge(
+        &mut self,
+        keys_before: Time,
+        failures_before: Time,
+        codes_sent: Range<Time>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.purge(keys_before, failures_before, codes_sent),
+        }
+    }
+
+    /// Empties the sandbox's inbox, of one account or of all.
+    pub async fn clear_sandbox(&mut self, account: Option<AccountId>) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.clear_sandbox(account),
+        }
+    }
+
+    /// Creates a customer with a live account and its test twin.
+    pub async fn create_customer(&mut self, name: &str, now: Time) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.create_customer(name, now),
+        }
+    }
+
+    /// Sets or takes away an account's own number.
+    pub async fn set_own_number(
+        &mut self,
+        account: AccountId,
+        phone: Option<Phone>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.set_own_number(account, phone),
+        }
+    }
+
+    /// Sets whether a right code of this account is good for one use only.
+    pub async fn set_single_use(&mut self, account: AccountId, single_use: bool) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.set_single_use(account, single_use),
+        }
+    }
+
+    /// Creates a token.
+    pub async fn create_token(&mut self, token: &NewToken<'_>, now: Time) -> Result<TokenId, StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.create_token(token, now),
+        }
+    }
+
+    /// Lets a token end at `at`; at once if that is not ahead. A token that ends earlier keeps its end.
+    pub async fn end_token(&mut self, token: TokenId, at: Time, now: Time) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.end_token(token, at, now),
+        }
+    }
+
+    /// Limits a token to these addresses and ranges; none means from anywhere.
+    pub async fn allow_token(&mut self, token: TokenId, allowed: &[ipnet::IpNet]) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.allow_token(token, allowed),
+        }
+    }
+
+    /// Registers a sender channel, or changes whether it is verified.
+    pub async fn put_sender(
+        &mut self,
+        account: AccountId,
+        username: &chappe_core::text::Username,
+        verified: bool,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.put_sender(account, username, verified, now),
+        }
+    }
+
+    /// Takes a sender channel away; says whether there was one.
+    pub async fn remove_sender(
+        &mut self,
+        account: AccountId,
+        username: &chappe_core::text::Username,
+    ) -> Result<bool, StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.remove_sender(account, username),
+        }
+    }
+
+    /// Makes the next commits fail, for simulation.
+    #[cfg(feature = "simulation")]
+    pub fn fail_next_commit(&mut self) {
+        match self {
+            Store::Sqlite(writer) => writer.fail_next_commit = true,
+        }
+    }
+}
+
+impl Reader {
+    /// Requests that are due at `now`, the longest due first.
+    pub async fn due_requests(&self, now: Time, limit: usize) -> Result<Vec<RequestId>, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.due_requests(now, limit),
+        }
+    }
+
+    /// When the next request is due.
+    pub async fn next_due_request(&self) -> Result<Option<Time>, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.next_due_request(),
+        }
+    }
+
+    /// Reports that are due at `now`, each the first open one of its request, with their receivers; none for the
+    /// receivers named in `busy`.
+    pub async fn due_reports(
+        &self,
+        now: Time,
+        busy: &[String],
+        limit: usize,
+    ) -> Result<Vec<(ReportId, String)>, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.due_reports(now, busy, limit),
+        }
+    }
+
+    /// When the next report is due after `now`.
+    pub async fn next_due_report(&self, now: Time) -> Result<Option<Time>, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.next_due_report(now),
+        }
+    }
+
+    /// A number that changes whenever a token does.
+    pub async fn tokens_version(&self) -> Result<i64, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.tokens_version(),
+        }
+    }
+
+    /// All tokens, or those of one account, with their texts.
+    pub async fn tokens(&self, account: Option<AccountId>) -> Result<Vec<TokenRow>, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.tokens(account),
+        }
+    }
+
+    /// The accounts of all customers, or of one.
+    pub async fn accounts(&self, customer: Option<&str>) -> Result<Vec<AccountRow>, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.accounts(customer),
+        }
+    }
+
+    /// One account of a customer.
+    pub async fn account(&self, customer: &str, mode: Mode) -> Result<AccountRow, StoreError> {
+        let accounts = self.accounts(Some(customer)).await?;
+        let account = accounts.into_iter().find(|account| account.mode == mode);
+        account.ok_or_else(|| StoreError::NotFound(format!("there is no customer named {customer:?}")))
+    }
+
+    /// Messages in the sandbox's inbox, newest first.
+    pub async fn sandbox_messages(
+        &self,
+        account: Option<AccountId>,
+        phone: Option<Phone>,
+        limit: usize,
+    ) -> Result<Vec<SandboxRow>, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.sandbox_messages(account, phone, limit),
+        }
+    }
+
+    /// One message in the sandbox's inbox.
+    pub async fn sandbox_message(&self, request: RequestId) -> Result<Option<SandboxRow>, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.sandbox_message(request),
+        }
+    }
+
+    /// A request with its timeline, for people.
+    pub async fn request(&self, request: RequestId) -> Result<Option<RequestRow>, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.request(request),
+        }
+    }
+
+    /// Checks every invariant that the rows must hold, in one consistent view, also while a server runs. Calls
+    /// `progress` with the name of each check before it begins. No findings: the books are right.
+    pub async fn audit(&self, progress: impl FnMut(&str)) -> Result<Vec<AuditFinding>, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.audit(progress),
+        }
+    }
+}

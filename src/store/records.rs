@@ -1,0 +1,191 @@
+//! What readers give: plain data, opened and parsed.
+
+use chappe_core::text::{ChannelName, Username};
+use chappe_core::{AccountId, Code, Delivery, Mode, Money, Phone, RequestId, Time, TokenId};
+use ipnet::IpNet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process serves this database.
+    #[error("{0} is in use by another chappe server; stop it first, or give this one another data directory")]
+    InUse(PathBuf),
+    /// The database belongs to another key.
+    #[error("the master key does not belong to this database; give the key that it was created with")]
+    WrongKey,
+    /// The database was written by a newer version.
+    #[error("the database is at version {found}, this program knows {known}; use a newer chappe")]
+    TooNew {
+        /// The version of the database.
+        found: usize,
+        /// The version of this program.
+        known: usize,
+    },
+    /// Something that was named does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// Something that was to be created exists already.
+    #[error("{0}")]
+    Exists(String),
+    /// A row holds what no version of this program writes.
+    #[error("a row cannot be read: {0}")]
+    Damaged(String),
+    /// Another process is writing and did not finish in time.
+    #[error("the database is busy: another process is writing to it")]
+    Busy,
+    /// There is no room to write.
+    #[error("the disk is full")]
+    Full,
+    /// A file could not be read or written.
+    #[error("{what}: {source}")]
+    File {
+        /// What was tried, and on which file.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The disk failed under the database. What it holds is known only after it was opened anew.
+    #[error("the disk failed under the database: {0}")]
+    Disk(String),
+    /// Anything else that the database says.
+    #[error("database: {0}")]
+    Other(String),
+}
+
+impl StoreError {
+    /// Whether nothing more may be written before the database was opened anew.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, StoreError::Disk(_) | StoreError::WrongKey | StoreError::InUse(_))
+    }
+}
+
+/// A customer's account, for people.
+#[derive(Clone, Debug)]
+pub struct AccountRow {
+    /// Its id.
+    pub id: AccountId,
+    /// The customer's name.
+    pub customer: String,
+    /// Live or test.
+    pub mode: Mode,
+    /// What it can spend.
+    pub balance: Money,
+    /// How many transfers it has had.
+    pub transfers: i64,
+    /// The owner's own number.
+    pub own_number: Option<Phone>,
+    /// Whether a right code is good for one use only.
+    pub single_use: bool,
+    /// When it was created.
+    pub created_at: Time,
+    /// Its sender channels, and whether they are verified.
+    pub senders: Vec<(Username, bool)>,
+}
+
+/// A token, with its text.
+#[derive(Clone, Debug)]
+pub struct TokenRow {
+    /// Its id.
+    pub id: TokenId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The mode of that account.
+    pub mode: Mode,
+    /// What people call it.
+    pub name: String,
+    /// The text.
+    pub text: Zeroizing<String>,
+    /// The digest that it is looked up by.
+    pub digest: [u8; 32],
+    /// From where it may be used; empty: from anywhere.
+    pub allowed: Vec<IpNet>,
+    /// When it was created.
+    pub created_at: Time,
+    /// When it ends by itself.
+    pub expires_at: Option<Time>,
+    /// When it was revoked.
+    pub revoked_at: Option<Time>,
+    /// When it was last used, and from where.
+    pub last_used: Option<(Time, String)>,
+}
+
+impl TokenRow {
+    /// Whether it is good at `now`.
+    pub fn is_good(&self, now: Time) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
+    }
+}
+
+/// A token to be created.
+#[derive(Debug)]
+pub struct NewToken<'a> {
+    /// Whose it will be.
+    pub account: AccountId,
+    /// What people call it.
+    pub name: &'a str,
+    /// The text.
+    pub text: &'a str,
+    /// When it ends by itself.
+    pub expires_at: Option<Time>,
+    /// From where it may be used; empty: from anywhere.
+    pub allowed: &'a [IpNet],
+}
+
+/// The last use of a token.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenUse {
+    /// The token.
+    pub token: TokenId,
+    /// When.
+    pub at: Time,
+    /// From where.
+    pub from: IpAddr,
+}
+
+/// A message in the sandbox's inbox.
+#[derive(Clone, Debug)]
+pub struct SandboxRow {
+    /// The request.
+    pub request: RequestId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The number.
+    pub phone: Phone,
+    /// The code.
+    pub code: Code,
+    /// The sender channel.
+    pub sender: Option<Username>,
+    /// Where the message is.
+    pub delivery: Delivery,
+    /// Which hop of its route has it.
+    pub hop: u8,
+    /// When it was sent.
+    pub sent_at: Time,
+    /// When its delivery expires.
+    pub expires_at: Option<Time>,
+}
+
+/// A request with its timeline.
+#[derive(Clone, Debug)]
+pub struct RequestRow {
+    /// Whose it is.
+    pub account: AccountId,
+    /// The channel whose turn it is.
+    pub channel: ChannelName,
+    /// Where the message is.
+    pub delivery: Option<Delivery>,
+    /// A line each: microseconds, name, detail.
+    pub timeline: String,
+}
+
+/// An invariant that does not hold, and where.
+#[derive(Clone, Debug)]
+pub struct AuditFinding {
+    /// The invariant.
+    pub check: &'static str,
+    /// Where it does not hold.
+    pub detail: String,
+}

@@ -1,0 +1,208 @@
+//! Writes that are no commands: customers, tokens, senders, and forgetting.
+
+use super::rows::seal_phone;
+use super::{StoreError, Writer};
+use crate::store::records::{NewToken, TokenUse};
+use crate::vault::Purpose;
+use chappe_core::text::Username;
+use chappe_core::{AccountId, Mode, Phone, RequestId, Time, TokenId};
+use ipnet::IpNet;
+use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior, params};
+use std::ops::Range;
+
+/// How many rows a purge takes at once, so that it never holds the writer for long.
+const PURGE_ROWS: usize = 1_000;
+
+impl Writer {
+    fn write<R>(
+        &mut self,
+        write: impl FnOnce(&Transaction<'_>) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = write(&transaction)?;
+        transaction.commit()?;
+        Ok(result)
+    }
+
+    /// See [`super::super::Store::create_customer`].
+    pub fn create_customer(&mut self, name: &str, now: Time) -> Result<(), StoreError> {
+        self.write(|connection| {
+            let insert = "INSERT INTO customer (name, created_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+            if connection.execute(insert, params![name, now.micros()])? == 0 {
+                return Err(StoreError::Exists(format!("there is a customer named {name:?} already")));
+            }
+            let customer = connection.last_insert_rowid();
+            for mode in [Mode::Live, Mode::Test] {
+                let insert = "INSERT INTO account (customer_id, mode, created_at) VALUES (?1, ?2, ?3)";
+                connection.execute(insert, params![customer, mode.as_str(), now.micros()])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// See [`super::super::Store::set_own_number`].
+    pub fn set_own_number(&mut self, account: AccountId, phone: Option<Phone>) -> Result<(), StoreError> {
+        let sealed = phone.map(|phone| seal_phone(&self.vault, Purpose::OwnNumber, account.0, phone));
+        let update = "UPDATE account SET own_number_sealed = ?2 WHERE id = ?1";
+        self.connection.execute(update, params![account.0, sealed])?;
+        Ok(())
+    }
+
+    /// See [`super::super::Store::set_single_use`].
+    pub fn set_single_use(&mut self, account: AccountId, single_use: bool) -> Result<(), StoreError> {
+        let update = "UPDATE account SET single_use = ?2 WHERE id = ?1";
+        self.connection.execute(update, params![account.0, single_use])?;
+        Ok(())
+    }
+
+    /// See [`super::super::Store::create_token`].
+    pub fn create_token(&mut self, token: &NewToken<'_>, now: Time) -> Result<TokenId, StoreError> {
+        let vault = self.vault.clone();
+        self.write(|connection| {
+            let insert =
+                "INSERT INTO token (account_id, name, digest, sealed, allowed, created_at, expires_at)
+                          VALUES (?1, ?2, ?3, x'', ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+            let inserted = connection.execute(
+                insert,
+                params![
+                    token.account.0,
+                    token.name,
+                    vault.token_digest(token.text),
+                    allowed_column(token.allowed),
+                    now.micros(),
+                    token.expires_at.map(Time::micros),
+                ],
+            )?;
+            if inserted == 0 {
+                return Err(StoreError::Exists("this very token exists already".to_owned()));
+            }
+            let id = connection.last_insert_rowid();
+            let sealed = vault.seal(Purpose::Token, id, token.text.as_bytes());
+            connection.execute("UPDATE token SET sealed = ?2 WHERE id = ?1", params![id, sealed])?;
+            tokens_changed(connection)?;
+            Ok(TokenId(id))
+        })
+    }
+
+    /// See [`super::super::Store::end_token`].
+    pub fn end_token(&mut self, token: TokenId, at: Time, now: Time) -> Result<(), StoreError> {
+        self.write(|connection| {
+            if at <= now {
+                let revoke = "UPDATE token SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1";
+                connection.execute(revoke, params![token.0, now.micros()])?;
+            } else {
+                let expire = "UPDATE token SET expires_at = min(coalesce(expires_at, ?2), ?2) WHERE id = ?1";
+                connection.execute(expire, params![token.0, at.micros()])?;
+            }
+            tokens_changed(connection)
+        })
+    }
+
+    /// See [`super::super::Store::allow_token`].
+    pub fn allow_token(&mut self, token: TokenId, allowed: &[IpNet]) -> Result<(), StoreError> {
+        self.write(|connection| {
+            let update = "UPDATE token SET allowed = ?2 WHERE id = ?1";
+            connection.execute(update, params![token.0, allowed_column(allowed)])?;
+            tokens_changed(connection)
+        })
+    }
+
+    /// See [`super::super::Store::touch_tokens`].
+    pub fn touch_tokens(&mut self, uses: &[TokenUse]) -> Result<(), StoreError> {
+        self.write(|connection| {
+            let mut update = connection
+                .prepare_cached("UPDATE token SET last_used_at = ?2, last_used_from = ?3 WHERE id = ?1")?;
+            for token_use in uses {
+                update.execute(params![
+                    token_use.token.0,
+                    token_use.at.micros(),
+                    token_use.from.to_string()
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// See [`super::super::Store::put_sender`].
+    pub fn put_sender(
+        &mut self,
+        account: AccountId,
+        username: &Username,
+        verified: bool,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let put = "INSERT INTO sender (account_id, username, verified, created_at) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT DO UPDATE SET verified = excluded.verified";
+        self.connection.execute(put, params![account.0, username.as_str(), verified, now.micros()])?;
+        Ok(())
+    }
+
+    /// See [`super::super::Store::remove_sender`].
+    pub fn remove_sender(&mut self, account: AccountId, username: &Username) -> Result<bool, StoreError> {
+        let remove = "DELETE FROM sender WHERE account_id = ?1 AND username = ?2";
+        Ok(self.connection.execute(remove, params![account.0, username.as_str()])? > 0)
+    }
+
+    /// See [`super::super::Store::purge`].
+    pub fn purge(
+        &mut self,
+        keys_before: Time,
+        failures_before: Time,
+        codes_sent: Range<Time>,
+    ) -> Result<(), StoreError> {
+        self.purge_rows(
+            "DELETE FROM idempotency WHERE (account_id, key) IN
+                 (SELECT account_id, key FROM idempotency WHERE at < ?1 LIMIT ?2)",
+            params![keys_before.micros(), PURGE_ROWS],
+        )?;
+        self.purge_rows(
+            "DELETE FROM phone_failure WHERE (account_id, phone_key) IN
+                 (SELECT account_id, phone_key FROM phone_failure WHERE last_at < ?1 LIMIT ?2)",
+            params![failures_before.micros(), PURGE_ROWS],
+        )?;
+        // By id where the id tells when the message was sent, by the index of late messages where it does not.
+        let Range { start, end } = codes_sent;
+        let (first, last) = (RequestId::floor(start).number(), RequestId::floor(end).number());
+        self.purge_rows(
+            "UPDATE request SET code_sealed = NULL WHERE id IN
+                 (SELECT id FROM request WHERE id >= ?1 AND id < ?2 AND code_sealed IS NOT NULL
+                      AND ability_checked = 0 AND due_at IS NULL LIMIT ?3)",
+            params![first, last, PURGE_ROWS],
+        )?;
+        self.purge_rows(
+            "UPDATE request SET code_sealed = NULL WHERE id IN
+                 (SELECT id FROM request WHERE sent_at >= ?1 AND sent_at < ?2 AND code_sealed IS NOT NULL
+                      AND ability_checked = 1 AND due_at IS NULL LIMIT ?3)",
+            params![start.micros(), end.micros(), PURGE_ROWS],
+        )
+    }
+
+    fn purge_rows(&mut self, step: &str, params: &[&dyn ToSql]) -> Result<(), StoreError> {
+        while self.connection.prepare_cached(step)?.execute(params)? == PURGE_ROWS {}
+        Ok(())
+    }
+
+    /// See [`super::super::Store::clear_sandbox`].
+    pub fn clear_sandbox(&mut self, account: Option<AccountId>) -> Result<(), StoreError> {
+        // A message that still waits to be handed over keeps its code, and arrives after the clearing.
+        let clear = "UPDATE request SET code_sealed = NULL
+                     WHERE channel = 'sandbox' AND code_sealed IS NOT NULL AND progress NOT IN ('queued', 'leased')
+                       AND (?1 IS NULL OR account_id = ?1)";
+        self.connection.execute(clear, [account.map(|account| account.0)])?;
+        Ok(())
+    }
+}
+
+fn allowed_column(allowed: &[IpNet]) -> String {
+    allowed.iter().map(IpNet::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Tells every server that tokens have to be read anew.
+fn tokens_changed(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute(
+        "INSERT INTO meta (name, value) VALUES ('tokens_version', '1')
+         ON CONFLICT DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)",
+        [],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Loading the rows of a batch.
+
+use super::recent::RecentSends;
+use super::rows;
+use crate::store::records::StoreError;
+use crate::vault::Vault;
+use chappe_core::book::{Remembered, Sender};
+use chappe_core::limits::Window;
+use chappe_core::{AccountId, Book, Keys, Money, RequestId, Time};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeSet;
+
+/// What saving must know of the rows as they were loaded.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    /// Requests whose sealed code is on disk already, and need not be sealed again.
+    pub(super) with_code: BTreeSet<RequestId>,
+}
+
+pub(super) fn load(
+    connection: &Connection,
+    vault: &Vault,
+    recent: &RecentSends,
+    keys: &Keys,
+    book: &mut Book,
+) -> Result<Stored, StoreError> {
+    let mut stored = Stored::default();
+    let mut accounts = keys.accounts.clone();
+    if !keys.requests.is_empty() {
+        let mut find =
+            connection.prepare_cached(&format!("SELECT {} FROM request WHERE id = ?1", rows::REQUEST))?;
+        for id in &keys.requests {
+            let mut found = find.query([id.number()])?;
+            if let Some(row) = found.next()? {
+                let request = rows::request(vault, row)?;
+                accounts.insert(request.account);
+                if request.message.as_ref().is_some_and(|message| message.code.is_some()) {
+                    stored.with_code.insert(*id);
+                }
+                book.put_request(request);
+            }
+        }
+    }
+    let mut find =
+        connection.prepare_cached(&format!("SELECT {} FROM account WHERE id = ?1", rows::ACCOUNT))?;
+    for id in &accounts {
+        let mut found = find.query([id.0])?;
+        if let Some(row) = found.next()? {
+            book.put_account(rows::account(vault, row)?);
+        }
+    }
+    for (mode, phone) in &keys.sends {
+        if let Some(window) = recent.window(vault, *mode, *phone) {
+            book.put_sends(*mode, *phone, window);
+        }
+    }
+    load_attempts(connection, vault, keys, book)?;
+    load_senders(connection, keys, book)?;
+    load_remembered(connection, keys, book)?;
+    load_reports(connection, keys, book)?;
+    for reference in &keys.references {
+        let find = "SELECT 1 FROM transfer WHERE reference = ?1";
+        if connection.query_row(find, [reference], |_| Ok(())).optional()?.is_some() {
+            book.put_reference(reference.clone());
+        }
+    }
+    Ok(stored)
+}
+
+/// The recent wrong codes for the numbers of the requests at which codes are guessed.
+fn load_attempts(
+    connection: &Connection,
+    vault: &Vault,
+    keys: &Keys,
+    book: &mut Book,
+) -> Result<(), StoreError> {
+    let numbers: BTreeSet<_> = keys
+        .attempts
+        .iter()
+        .filter_map(|id| book.request(*id))
+        .map(|request| (request.account, request.phone))
+        .collect();
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let mut find = connection
+        .prepare_cached("SELECT moments FROM phone_failure WHERE account_id = ?1 AND phone_key = ?2")?;
+    for (account, phone) in numbers {
+        let mut found = find.query(params![account.0, vault.phone_key(phone)])?;
+        if let Some(row) = found.next()? {
+            book.put_failures(account, phone, window(rows::text(row, 0)?)?);
+        }
+    }
+    Ok(())
+}
+
+fn window(column: &str) -> Result<Window, StoreError> {
+    let moments =
+        column.split(',').map(|moment| moment.parse().map(Time::from_micros).map_err(rows::damaged));
+    Ok(Window::from_moments(moments.collect::<Result<_, _>>()?))
+}
+
+fn load_senders(connection: &Connection, keys: &Keys, book: &mut Book) -> Result<(), StoreError> {
+    for (account, username) in &keys.senders {
+        let find = "SELECT verified FROM sender WHERE account_id = ?1 AND username = ?2";
+        let mut find = connection.prepare_cached(find)?;
+        let found = find.query_row(params![account.0, username.as_str()], |row| row.get(0)).optional()?;
+        if let Some(verified) = found {
+            book.put_sender(*account, username.clone(), Sender { verified });
+        }
+    }
+    Ok(())
+}
+
+fn load_remembered(connection: &Connection, keys: &Keys, book: &mut Book) -> Result<(), StoreError> {
+    for (account, key) in &keys.idempotency {
+        let mut find = connection.prepare_cached(
+            "SELECT body, request_id, cost, remaining_balance, sent_at, at FROM idempotency
+             WHERE account_id = ?1 AND key = ?2",
+        )?;
+        let mut found = find.query(params![account.0, key])?;
+        if let Some(row) = found.next()? {
+            let remembered = Remembered {
+                body: row.get(0)?,
+                request: rows::parsed("request id", RequestId::from_number(row.get(1)?))?,
+                cost: Money::from_micros(row.get(2)?),
+                remaining_balance: Money::from_micros(row.get(3)?),
+                sent_at: row.get::<_, Option<i64>>(4)?.map(Time::from_micros),
+                at: Time::from_micros(row.get(5)?),
+            };
+            book.put_remembered(AccountId(account.0), *key, remembered);
+        }
+    }
+    Ok(())
+}
+
+fn load_reports(connection: &Connection, keys: &Keys, book: &mut Book) -> Result<(), StoreError> {
+    for id in &keys.reports {
+        let find = format!("SELECT {} FROM report WHERE request_id = ?1 AND seq = ?2", rows::REPORT);
+        let mut find = connection.prepare_cached(&find)?;
+        let mut found = find.query(params![id.request.number(), id.seq])?;
+        if let Some(row) = found.next()? {
+            book.put_report(rows::report(row)?);
+        }
+    }
+    Ok(())
+}

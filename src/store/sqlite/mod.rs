@@ -1,0 +1,219 @@
+//! SQLite: the embedded default. One writer, on the engine's thread; readers beside it on connections of their own.
+
+mod admin;
+mod audit;
+mod load;
+mod reads;
+mod recent;
+mod rows;
+mod save;
+
+use super::Durability;
+use super::records::StoreError;
+use crate::vault::Vault;
+use chappe_core::{Book, Keys, RequestId, Time};
+use recent::RecentSends;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+const FILE: &str = "chappe.db";
+const LOCK_FILE: &str = "chappe.lock";
+
+/// Before this version a crash during a reset of the write-ahead log could damage the database.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long a writer waits for another process (the command line) to finish its write.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_start.sql")];
+
+/// The writing connection.
+#[derive(Debug)]
+pub struct Writer {
+    connection: Connection,
+    directory: PathBuf,
+    vault: Vault,
+    /// Messages of the limit's window by number. They are derived from the request rows, and kept in memory since a
+    /// table of them would touch a page of its own for almost every message.
+    recent: RecentSends,
+    /// Held as long as this process serves the database.
+    lock: Option<File>,
+    /// Makes the next commit fail, for simulation.
+    #[cfg(feature = "simulation")]
+    pub fail_next_commit: bool,
+}
+
+/// A reading connection, shared by whoever reads: each read is short.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    connection: Arc<Mutex<Connection>>,
+    vault: Vault,
+}
+
+impl Writer {
+    /// Opens or creates the database in `directory`, and brings it up to date.
+    pub fn open(directory: &Path, vault: Vault, durability: Durability) -> Result<Writer, StoreError> {
+        if rusqlite::version_number() < OLDEST_SQLITE {
+            let found = rusqlite::version();
+            return Err(StoreError::Other(format!("SQLite {found} is too old: 3.51.3 or newer is needed")));
+        }
+        let mut connection = Connection::open(directory.join(FILE))?;
+        connection.busy_timeout(BUSY_WAIT)?;
+        let synchronous = match durability {
+            Durability::Full => "FULL",
+            Durability::ProcessOnly => "OFF",
+        };
+        // The log is folded back into the database every 32 MiB: seldom enough that pages written again and again are
+        // folded once, often enough that a restart reads it in a moment.
+        connection.execute_batch(&format!(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = {synchronous};
+             PRAGMA foreign_keys = ON;
+             PRAGMA wal_autocheckpoint = 8192;
+             PRAGMA journal_size_limit = 67108864;
+             PRAGMA cache_size = -16384;
+             PRAGMA temp_store = MEMORY;"
+        ))?;
+        connection.set_prepared_statement_cache_capacity(64);
+        migrate(&mut connection)?;
+        claim_key(&mut connection, &vault)?;
+        Ok(Writer {
+            connection,
+            directory: directory.to_owned(),
+            vault,
+            recent: RecentSends::default(),
+            lock: None,
+            #[cfg(feature = "simulation")]
+            fail_next_commit: false,
+        })
+    }
+
+    /// See [`super::Store::start_serving`].
+    pub fn start_serving(&mut self, now: Time, sends_window: Duration) -> Result<(), StoreError> {
+        let path = self.directory.join(LOCK_FILE);
+        let file_error =
+            |source| StoreError::File { what: format!("cannot lock {}", path.display()), source };
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(file_error)?;
+        match lock.try_lock() {
+            Ok(()) => self.lock = Some(lock),
+            Err(std::fs::TryLockError::WouldBlock) => return Err(StoreError::InUse(self.directory.clone())),
+            Err(std::fs::TryLockError::Error(error)) => return Err(file_error(error)),
+        }
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // No other process serves, so every lease was held by one that is gone.
+        transaction.execute(
+            "UPDATE request SET progress_at = ?1, due_at = ?1
+             WHERE due_at IS NOT NULL AND progress = 'leased' AND due_at > ?1",
+            [now.micros()],
+        )?;
+        transaction.execute(
+            "UPDATE report SET due_at = ?1, leased = 0 WHERE state = 'pending' AND leased = 1",
+            [now.micros()],
+        )?;
+        transaction.commit()?;
+        self.recent = RecentSends::rebuild(&self.connection, now, sends_window)?;
+        Ok(())
+    }
+
+    /// See [`super::Store::transact`]. SQLite has one writer, so nothing ever has to be decided again.
+    pub fn transact<R>(
+        &mut self,
+        keys: &Keys,
+        mut decide: impl FnMut(&mut Book) -> R,
+    ) -> Result<(R, Book), StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut book = Book::default();
+        let stored = load::load(&transaction, &self.vault, &self.recent, keys, &mut book)?;
+        let result = decide(&mut book);
+        if book.is_changed() {
+            save::save(&transaction, &self.vault, &stored, &book)?;
+            #[cfg(feature = "simulation")]
+            if std::mem::take(&mut self.fail_next_commit) {
+                return Err(StoreError::Other("the commit was made to fail".to_owned()));
+            }
+            transaction.commit()?;
+            self.recent.apply(&self.vault, &book);
+        }
+        Ok((result, book))
+    }
+
+    /// A reader beside this writer.
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        Reader::open(&self.directory, self.vault.clone())
+    }
+
+    /// See [`super::Store::last_request`].
+    pub fn last_request(&self) -> Result<Option<RequestId>, StoreError> {
+        let last: Option<i64> =
+            self.connection.query_row("SELECT max(id) FROM request", [], |row| row.get(0))?;
+        Ok(last.and_then(RequestId::from_number))
+    }
+}
+
+impl Reader {
+    /// Opens an existing database to read.
+    pub fn open(directory: &Path, vault: Vault) -> Result<Reader, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(directory.join(FILE), flags)?;
+        connection.busy_timeout(BUSY_WAIT)?;
+        connection.execute_batch("PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
+        check_key(&connection, &vault)?;
+        Ok(Reader { connection: Arc::new(Mutex::new(connection)), vault })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A panic while reading leaves no half-done state behind: reads change nothing.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether there is a database in `directory`.
+pub fn exists(directory: &Path) -> bool {
+    directory.join(FILE).exists()
+}
+
+/// Runs the migrations that the database lacks, all in one transaction under the write lock.
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > MIGRATIONS.len() {
+        return Err(StoreError::TooNew { found, known: MIGRATIONS.len() });
+    }
+    for migration in MIGRATIONS.iter().skip(found) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
+    Ok(transaction.commit()?)
+}
+
+/// Notes to which key a new database belongs, and refuses another key from then on.
+fn claim_key(connection: &mut Connection, vault: &Vault) -> Result<(), StoreError> {
+    connection.execute(
+        "INSERT INTO meta (name, value) VALUES ('key_check', ?1) ON CONFLICT DO NOTHING",
+        [vault.check_value()],
+    )?;
+    check_key(connection, vault)
+}
+
+fn check_key(connection: &Connection, vault: &Vault) -> Result<(), StoreError> {
+    let check: String =
+        connection.query_row("SELECT value FROM meta WHERE name = 'key_check'", [], |row| row.get(0))?;
+    if check == vault.check_value() { Ok(()) } else { Err(StoreError::WrongKey) }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
+            Some(ErrorCode::DiskFull) => StoreError::Full,
+            Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                StoreError::Disk(error.to_string())
+            }
+            _ => StoreError::Other(error.to_string()),
+        }
+    }
+}

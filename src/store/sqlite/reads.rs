@@ -1,0 +1,223 @@
+//! What workers, pages and people read.
+
+use super::rows::{self, damaged, parsed};
+use super::{Reader, StoreError};
+use crate::store::records::{AccountRow, RequestRow, SandboxRow, TokenRow};
+use crate::vault::{Purpose, Vault};
+use chappe_core::text::{ChannelName, Username};
+use chappe_core::{AccountId, Delivery, Mode, Money, Phone, ReportId, RequestId, Time, TokenId};
+use rusqlite::{Connection, Row, params};
+use zeroize::Zeroizing;
+
+impl Reader {
+    /// See [`super::super::Reader::due_requests`].
+    pub fn due_requests(&self, now: Time, limit: usize) -> Result<Vec<RequestId>, StoreError> {
+        let connection = self.connection();
+        let mut find = connection
+            .prepare_cached("SELECT id FROM request WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2")?;
+        let mut found = find.query(params![now.micros(), limit])?;
+        let mut due = Vec::new();
+        while let Some(row) = found.next()? {
+            due.push(parsed("request id", RequestId::from_number(row.get(0)?))?);
+        }
+        Ok(due)
+    }
+
+    /// See [`super::super::Reader::next_due_request`].
+    pub fn next_due_request(&self) -> Result<Option<Time>, StoreError> {
+        let find = "SELECT min(due_at) FROM request WHERE due_at IS NOT NULL";
+        let next: Option<i64> = self.connection().prepare_cached(find)?.query_row([], |row| row.get(0))?;
+        Ok(next.map(Time::from_micros))
+    }
+
+    /// See [`super::super::Reader::due_reports`].
+    pub fn due_reports(
+        &self,
+        now: Time,
+        busy: &[String],
+        limit: usize,
+    ) -> Result<Vec<(ReportId, String)>, StoreError> {
+        let connection = self.connection();
+        let mut find = connection.prepare_cached(
+            "SELECT request_id, seq, receiver FROM report AS due
+             WHERE state = 'pending' AND due_at <= ?1 AND receiver NOT IN (SELECT value FROM json_each(?2))
+               AND NOT EXISTS (SELECT 1 FROM report AS earlier WHERE earlier.request_id = due.request_id
+                               AND earlier.seq < due.seq AND earlier.state = 'pending')
+             ORDER BY due_at LIMIT ?3",
+        )?;
+        let busy = serde_json::to_string(busy).map_err(damaged)?;
+        let mut found = find.query(params![now.micros(), busy, limit])?;
+        let mut due = Vec::new();
+        while let Some(row) = found.next()? {
+            let request = parsed("request id", RequestId::from_number(row.get(0)?))?;
+            due.push((ReportId { request, seq: row.get(1)? }, row.get(2)?));
+        }
+        Ok(due)
+    }
+
+    /// See [`super::super::Reader::next_due_report`].
+    pub fn next_due_report(&self, now: Time) -> Result<Option<Time>, StoreError> {
+        let find = "SELECT min(due_at) FROM report WHERE state = 'pending' AND due_at > ?1";
+        let next: Option<i64> =
+            self.connection().prepare_cached(find)?.query_row([now.micros()], |row| row.get(0))?;
+        Ok(next.map(Time::from_micros))
+    }
+
+    /// See [`super::super::Reader::tokens_version`].
+    pub fn tokens_version(&self) -> Result<i64, StoreError> {
+        let find =
+            "SELECT coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'tokens_version'), 0)";
+        Ok(self.connection().prepare_cached(find)?.query_row([], |row| row.get(0))?)
+    }
+
+    /// See [`super::super::Reader::tokens`].
+    pub fn tokens(&self, account: Option<AccountId>) -> Result<Vec<TokenRow>, StoreError> {
+        let connection = self.connection();
+        let mut find = connection.prepare_cached(
+            "SELECT token.id, token.account_id, account.mode, token.name, token.sealed, token.digest, token.allowed,
+                 token.created_at, token.expires_at, token.revoked_at, token.last_used_at, token.last_used_from
+             FROM token JOIN account ON account.id = token.account_id
+             WHERE ?1 IS NULL OR token.account_id = ?1 ORDER BY token.id",
+        )?;
+        let mut found = find.query([account.map(|account| account.0)])?;
+        let mut tokens = Vec::new();
+        while let Some(row) = found.next()? {
+            tokens.push(token(&self.vault, row)?);
+        }
+        Ok(tokens)
+    }
+
+    /// See [`super::super::Reader::accounts`].
+    pub fn accounts(&self, customer: Option<&str>) -> Result<Vec<AccountRow>, StoreError> {
+        let connection = self.connection();
+        let mut find = connection.prepare_cached(
+            "SELECT account.id, customer.name, account.mode, account.balance, account.transfers,
+                 account.own_number_sealed, account.single_use, account.created_at
+             FROM account JOIN customer ON customer.id = account.customer_id
+             WHERE ?1 IS NULL OR customer.name = ?1 ORDER BY account.id",
+        )?;
+        let mut found = find.query([customer])?;
+        let mut accounts = Vec::new();
+        while let Some(row) = found.next()? {
+            accounts.push(account(&connection, &self.vault, row)?);
+        }
+        Ok(accounts)
+    }
+
+    /// See [`super::super::Reader::sandbox_messages`].
+    pub fn sandbox_messages(
+        &self,
+        account: Option<AccountId>,
+        phone: Option<Phone>,
+        limit: usize,
+    ) -> Result<Vec<SandboxRow>, StoreError> {
+        let key = phone.map(|phone| self.vault.phone_key(phone));
+        let connection = self.connection();
+        let mut find = connection.prepare_cached(&format!(
+            "SELECT {} FROM request WHERE channel = 'sandbox' AND code_sealed IS NOT NULL
+               AND (?1 IS NULL OR account_id = ?1) AND (?2 IS NULL OR phone_key = ?2)
+             ORDER BY id DESC LIMIT ?3",
+            rows::REQUEST
+        ))?;
+        let mut found = find.query(params![account.map(|account| account.0), key, limit])?;
+        let mut messages = Vec::new();
+        while let Some(row) = found.next()? {
+            messages.extend(sandbox(&self.vault, row)?);
+        }
+        Ok(messages)
+    }
+
+    /// See [`super::super::Reader::sandbox_message`].
+    pub fn sandbox_message(&self, request: RequestId) -> Result<Option<SandboxRow>, StoreError> {
+        let connection = self.connection();
+        let mut find = connection.prepare_cached(&format!(
+            "SELECT {} FROM request WHERE id = ?1 AND channel = 'sandbox' AND code_sealed IS NOT NULL",
+            rows::REQUEST
+        ))?;
+        let mut found = find.query([request.number()])?;
+        found.next()?.map(|row| sandbox(&self.vault, row)).transpose().map(Option::flatten)
+    }
+
+    /// See [`super::super::Reader::request`].
+    pub fn request(&self, request: RequestId) -> Result<Option<RequestRow>, StoreError> {
+        let connection = self.connection();
+        let mut find = connection
+            .prepare_cached("SELECT account_id, channel, delivery, timeline FROM request WHERE id = ?1")?;
+        let mut found = find.query([request.number()])?;
+        let Some(row) = found.next()? else { return Ok(None) };
+        Ok(Some(RequestRow {
+            account: AccountId(row.get(0)?),
+            channel: parsed("channel", ChannelName::parse(rows::text(row, 1)?))?,
+            delivery: rows::optional_text(row, 2)?.and_then(Delivery::parse),
+            timeline: row.get(3)?,
+        }))
+    }
+}
+
+fn token(vault: &Vault, row: &Row<'_>) -> Result<TokenRow, StoreError> {
+    let id: i64 = row.get(0)?;
+    let sealed = row.get_ref(4)?.as_blob().map_err(damaged)?;
+    let plain = vault.open(Purpose::Token, id, sealed).map_err(damaged)?;
+    let text = String::from_utf8(plain.to_vec()).map(Zeroizing::new).map_err(damaged)?;
+    let allowed = rows::text(row, 6)?;
+    let allowed = allowed.split(',').filter(|range| !range.is_empty());
+    let time = |column| row.get::<_, Option<i64>>(column).map(|micros| micros.map(Time::from_micros));
+    let last_used_at = time(10)?;
+    let last_used_from: Option<String> = row.get(11)?;
+    Ok(TokenRow {
+        id: TokenId(id),
+        account: AccountId(row.get(1)?),
+        mode: parsed("mode", Mode::parse(rows::text(row, 2)?))?,
+        name: row.get(3)?,
+        text,
+        digest: row.get(5)?,
+        allowed: allowed.map(|range| range.parse().map_err(damaged)).collect::<Result<_, _>>()?,
+        created_at: Time::from_micros(row.get(7)?),
+        expires_at: time(8)?,
+        revoked_at: time(9)?,
+        last_used: last_used_at.zip(last_used_from),
+    })
+}
+
+fn account(connection: &Connection, vault: &Vault, row: &Row<'_>) -> Result<AccountRow, StoreError> {
+    let id: i64 = row.get(0)?;
+    let mut find = connection
+        .prepare_cached("SELECT username, verified FROM sender WHERE account_id = ?1 ORDER BY username")?;
+    let mut found = find.query([id])?;
+    let mut senders = Vec::new();
+    while let Some(sender) = found.next()? {
+        let username = parsed("sender", Username::parse(rows::text(sender, 0)?))?;
+        senders.push((username, sender.get(1)?));
+    }
+    Ok(AccountRow {
+        id: AccountId(id),
+        customer: row.get(1)?,
+        mode: parsed("mode", Mode::parse(rows::text(row, 2)?))?,
+        balance: Money::from_micros(row.get(3)?),
+        transfers: row.get(4)?,
+        own_number: match row.get_ref(5)?.as_blob_or_null().map_err(damaged)? {
+            Some(sealed) => Some(rows::open_phone(vault, Purpose::OwnNumber, id, sealed)?),
+            None => None,
+        },
+        single_use: row.get(6)?,
+        created_at: Time::from_micros(row.get(7)?),
+        senders,
+    })
+}
+
+fn sandbox(vault: &Vault, row: &Row<'_>) -> Result<Option<SandboxRow>, StoreError> {
+    let request = rows::request(vault, row)?;
+    let Some(message) = request.message else { return Ok(None) };
+    let expires_at = message.ttl.map(|ttl| message.sent_at + ttl.duration());
+    Ok(message.code.map(|code| SandboxRow {
+        request: request.id,
+        account: request.account,
+        phone: request.phone,
+        code,
+        sender: message.sender,
+        delivery: message.delivery,
+        hop: message.hop,
+        sent_at: message.sent_at,
+        expires_at,
+    }))
+}

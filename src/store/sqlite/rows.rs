@@ -1,0 +1,210 @@
+//! Between rows and values: one function a table, each way.
+
+use crate::store::records::StoreError;
+use crate::vault::{Purpose, Vault};
+use chappe_core::account::Account;
+use chappe_core::phone::Country;
+use chappe_core::report::{Report, State};
+use chappe_core::request::{Message, Progress};
+use chappe_core::text::{ChannelName, Payload, Username};
+use chappe_core::{
+    AccountId, Code, CodeMac, Delivery, Mode, Money, Phone, ReportId, Request, RequestId, Time, TokenId, Ttl,
+    Verification,
+};
+use rusqlite::Row;
+use std::sync::Arc;
+
+/// 1 for test, 0 for live.
+pub(super) fn mode_bit(mode: Mode) -> u64 {
+    match mode {
+        Mode::Live => 0,
+        Mode::Test => 1,
+    }
+}
+
+/// The columns that [`request`] reads, in its order.
+pub(super) const REQUEST: &str = "id, account_id, token_id, phone_sealed, country, created_at, cost, refunded, \
+     ability_checked, route, reports, events, sender, payload, callback_url, ttl_s, code_mac, code_sealed, sent_at, \
+     delivery, delivery_at, code_expires_at, verified_at, last_check, last_check_at, attempts, hop, progress, \
+     progress_at, channel_reference";
+
+pub(super) fn request(vault: &Vault, row: &Row<'_>) -> Result<Request, StoreError> {
+    let number: i64 = row.get(0)?;
+    let id = parsed("request id", RequestId::from_number(number))?;
+    let message = match row.get::<_, Option<i64>>(18)? {
+        Some(sent_at) => Some(message(vault, number, Time::from_micros(sent_at), row)?),
+        None => None,
+    };
+    Ok(Request {
+        id,
+        account: AccountId(row.get(1)?),
+        token: TokenId(row.get(2)?),
+        phone: open_phone(vault, Purpose::Phone, number, row.get_ref(3)?.as_blob().map_err(damaged)?)?,
+        country: parsed("country", Country::parse(text(row, 4)?))?,
+        created_at: Time::from_micros(row.get(5)?),
+        cost: Money::from_micros(row.get(6)?),
+        refunded: row.get(7)?,
+        ability_checked: row.get(8)?,
+        route: route(text(row, 9)?)?,
+        message,
+        reports: row.get(10)?,
+        events_stored: row.get(11)?,
+        fresh_events: Vec::new(),
+    })
+}
+
+fn message(vault: &Vault, number: i64, sent_at: Time, row: &Row<'_>) -> Result<Message, StoreError> {
+    let code_mac: Vec<u8> = row.get(16)?;
+    let last_check = match optional_text(row, 23)? {
+        Some(name) => {
+            let verdict = parsed("verification status", Verification::parse(name))?;
+            Some((verdict, Time::from_micros(row.get(24)?)))
+        }
+        None => None,
+    };
+    let progress_at = row.get::<_, Option<i64>>(28)?.map(Time::from_micros);
+    Ok(Message {
+        sender: optional_text(row, 12)?.map(|name| parsed("sender", Username::parse(name))).transpose()?,
+        payload: optional_text(row, 13)?.map(|text| parsed("payload", Payload::parse(text))).transpose()?,
+        callback_url: optional_text(row, 14)?.map(Arc::from),
+        ttl: row.get::<_, Option<u16>>(15)?.map(|secs| parsed("ttl", Ttl::from_secs(secs))).transpose()?,
+        code_mac: CodeMac(parsed("code digest", code_mac.try_into().ok())?),
+        code: match row.get_ref(17)?.as_blob_or_null().map_err(damaged)? {
+            Some(sealed) => Some(open_code(vault, number, sealed)?),
+            None => None,
+        },
+        sent_at,
+        delivery: parsed("delivery status", Delivery::parse(text(row, 19)?))?,
+        delivery_at: Time::from_micros(row.get(20)?),
+        code_expires_at: Time::from_micros(row.get(21)?),
+        verified_at: row.get::<_, Option<i64>>(22)?.map(Time::from_micros),
+        last_check,
+        attempts: row.get(25)?,
+        hop: row.get(26)?,
+        progress: progress(text(row, 27)?, progress_at)?,
+        channel_reference: row.get(29)?,
+    })
+}
+
+pub(super) fn open_code(vault: &Vault, number: i64, sealed: &[u8]) -> Result<Code, StoreError> {
+    let plain = vault.open(Purpose::Code, number, sealed).map_err(damaged)?;
+    parsed("code", std::str::from_utf8(&plain).ok().and_then(Code::parse))
+}
+
+pub(super) fn seal_phone(vault: &Vault, purpose: Purpose, row: i64, phone: Phone) -> Vec<u8> {
+    vault.seal(purpose, row, &phone.number().to_be_bytes())
+}
+
+pub(super) fn open_phone(
+    vault: &Vault,
+    purpose: Purpose,
+    row: i64,
+    sealed: &[u8],
+) -> Result<Phone, StoreError> {
+    let plain = vault.open(purpose, row, sealed).map_err(damaged)?;
+    let number = plain.as_slice().try_into().ok().map(u64::from_be_bytes);
+    parsed("phone number", number.and_then(|number| Phone::parse(&number.to_string())))
+}
+
+fn progress(name: &str, at: Option<Time>) -> Result<Progress, StoreError> {
+    let progress = match (name, at) {
+        ("queued", Some(at)) => Some(Progress::Queued(at)),
+        ("leased", Some(at)) => Some(Progress::Leased(at)),
+        ("accepted", at) => Some(Progress::Accepted(at)),
+        ("uncertain", _) => Some(Progress::Uncertain),
+        ("ended", _) => Some(Progress::Ended),
+        _ => None,
+    };
+    parsed("progress", progress)
+}
+
+/// The two columns of a [`Progress`].
+pub(super) fn progress_columns(progress: Progress) -> (&'static str, Option<i64>) {
+    match progress {
+        Progress::Queued(at) => ("queued", Some(at.micros())),
+        Progress::Leased(until) => ("leased", Some(until.micros())),
+        Progress::Accepted(poll_at) => ("accepted", poll_at.map(Time::micros)),
+        Progress::Uncertain => ("uncertain", None),
+        Progress::Ended => ("ended", None),
+    }
+}
+
+fn route(text: &str) -> Result<Arc<[ChannelName]>, StoreError> {
+    text.split(',').map(|name| parsed("channel", ChannelName::parse(name))).collect()
+}
+
+pub(super) fn route_column(route: &[ChannelName]) -> String {
+    route.iter().map(ChannelName::as_str).collect::<Vec<_>>().join(",")
+}
+
+/// The columns that [`report`] reads, in its order.
+pub(super) const REPORT: &str = "request_id, seq, account_id, token_id, delivery, delivery_at, verification, \
+     verification_at, refunded, state, attempts, due_at, leased, last_result";
+
+pub(super) fn report(row: &Row<'_>) -> Result<Report, StoreError> {
+    let verification = match optional_text(row, 6)? {
+        Some(name) => {
+            let status = parsed("verification status", Verification::parse(name))?;
+            Some((status, Time::from_micros(row.get(7)?)))
+        }
+        None => None,
+    };
+    Ok(Report {
+        id: ReportId {
+            request: parsed("request id", RequestId::from_number(row.get(0)?))?,
+            seq: row.get(1)?,
+        },
+        account: AccountId(row.get(2)?),
+        token: TokenId(row.get(3)?),
+        delivery: (
+            parsed("delivery status", Delivery::parse(text(row, 4)?))?,
+            Time::from_micros(row.get(5)?),
+        ),
+        verification,
+        refunded: row.get(8)?,
+        state: parsed("report state", State::parse(text(row, 9)?))?,
+        attempts: row.get(10)?,
+        due_at: Time::from_micros(row.get(11)?),
+        leased: row.get(12)?,
+        last_result: row.get(13)?,
+    })
+}
+
+/// The columns that [`account`] reads, in its order.
+pub(super) const ACCOUNT: &str =
+    "id, mode, balance, transfers, own_number_sealed, single_use, rate_spent_until";
+
+pub(super) fn account(vault: &Vault, row: &Row<'_>) -> Result<Account, StoreError> {
+    let id: i64 = row.get(0)?;
+    Ok(Account {
+        id: AccountId(id),
+        mode: parsed("mode", Mode::parse(text(row, 1)?))?,
+        balance: Money::from_micros(row.get(2)?),
+        transfers: row.get(3)?,
+        own_number: match row.get_ref(4)?.as_blob_or_null().map_err(damaged)? {
+            Some(sealed) => Some(open_phone(vault, Purpose::OwnNumber, id, sealed)?),
+            None => None,
+        },
+        single_use: row.get(5)?,
+        rate_spent_until: Time::from_micros(row.get(6)?),
+    })
+}
+
+pub(super) fn text<'row>(row: &'row Row<'_>, column: usize) -> Result<&'row str, StoreError> {
+    row.get_ref(column)?.as_str().map_err(damaged)
+}
+
+pub(super) fn optional_text<'row>(
+    row: &'row Row<'_>,
+    column: usize,
+) -> Result<Option<&'row str>, StoreError> {
+    row.get_ref(column)?.as_str_or_null().map_err(damaged)
+}
+
+pub(super) fn parsed<T>(what: &str, value: Option<T>) -> Result<T, StoreError> {
+    value.ok_or_else(|| StoreError::Damaged(format!("its {what} is not one")))
+}
+
+pub(super) fn damaged(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged(error.to_string())
+}

@@ -1,0 +1,316 @@
+//! Saving what a batch changed.
+
+use super::load::Stored;
+use super::rows;
+use crate::store::records::StoreError;
+use crate::vault::{Purpose, Vault};
+use chappe_core::ledger::Cause;
+use chappe_core::limits::Window;
+use chappe_core::report::Report;
+use chappe_core::request::Message;
+use chappe_core::{Book, Request, Time};
+use rusqlite::{Connection, params};
+use std::fmt::Write;
+
+pub(super) fn save(
+    connection: &Connection,
+    vault: &Vault,
+    stored: &Stored,
+    book: &Book,
+) -> Result<(), StoreError> {
+    for (request, new) in book.changed_requests() {
+        if new {
+            insert_request(connection, vault, request)?;
+        } else {
+            update_request(connection, vault, stored, request)?;
+        }
+    }
+    save_money(connection, book)?;
+    save_windows(connection, vault, book)?;
+    save_reports(connection, book)?;
+    save_statistics(connection, book)
+}
+
+fn insert_request(connection: &Connection, vault: &Vault, request: &Request) -> Result<(), StoreError> {
+    let number = request.id.number();
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO request (id, account_id, token_id, phone_key, phone_sealed, country, created_at, cost, refunded,
+             ability_checked, route, channel, reports, events, timeline, sender, payload, callback_url, ttl_s,
+             code_mac, code_sealed, sent_at, delivery, delivery_at, code_expires_at, verified_at, last_check,
+             last_check_at, attempts, hop, progress, progress_at, channel_reference, due_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+             ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)",
+    )?;
+    let message = request.message.as_ref();
+    let last_check = message.and_then(|message| message.last_check);
+    let progress = message.map(|message| rows::progress_columns(message.progress));
+    insert.execute(params![
+        number,
+        request.account.0,
+        request.token.0,
+        vault.phone_key(request.phone),
+        rows::seal_phone(vault, Purpose::Phone, number, request.phone),
+        request.country.as_str(),
+        request.created_at.micros(),
+        request.cost.micros(),
+        request.refunded,
+        request.ability_checked,
+        rows::route_column(&request.route),
+        request.channel().as_str(),
+        request.reports,
+        request.fresh_events.len(),
+        fresh_lines(request),
+        message.and_then(|message| message.sender.as_ref()).map(|sender| sender.as_str()),
+        message.and_then(|message| message.payload.as_ref()).map(|payload| payload.as_str()),
+        message.and_then(|message| message.callback_url.as_deref()),
+        message.and_then(|message| message.ttl).map(|ttl| ttl.secs()),
+        message.map(|message| message.code_mac.0),
+        message.and_then(|message| sealed_code(vault, number, message)),
+        message.map(|message| message.sent_at.micros()),
+        message.map(|message| message.delivery.as_str()),
+        message.map(|message| message.delivery_at.micros()),
+        message.map(|message| message.code_expires_at.micros()),
+        message.and_then(|message| message.verified_at).map(Time::micros),
+        last_check.map(|(verdict, _)| verdict.as_str()),
+        last_check.map(|(_, at)| at.micros()),
+        message.map_or(0, |message| message.attempts),
+        message.map_or(0, |message| message.hop),
+        progress.map(|(name, _)| name),
+        progress.and_then(|(_, at)| at),
+        message.and_then(|message| message.channel_reference.as_deref()),
+        message.and_then(Message::due_at).map(Time::micros),
+    ])?;
+    Ok(())
+}
+
+fn update_request(
+    connection: &Connection,
+    vault: &Vault,
+    stored: &Stored,
+    request: &Request,
+) -> Result<(), StoreError> {
+    let number = request.id.number();
+    let Some(message) = &request.message else {
+        // A request without a message never changes, but for its timeline.
+        let append = "UPDATE request SET events = events + ?2, timeline = timeline || ?3 WHERE id = ?1";
+        let mut append = connection.prepare_cached(append)?;
+        append.execute(params![number, request.fresh_events.len(), fresh_lines(request)])?;
+        return Ok(());
+    };
+    let mut update = connection.prepare_cached(
+        "UPDATE request SET token_id = ?2, refunded = ?3, route = ?4, channel = ?5, reports = ?6,
+             events = events + ?7, timeline = timeline || ?8, sender = ?9, payload = ?10, callback_url = ?11,
+             ttl_s = ?12, code_mac = ?13, code_sealed = iif(?14, code_sealed, ?15), sent_at = ?16, delivery = ?17,
+             delivery_at = ?18, code_expires_at = ?19, verified_at = ?20, last_check = ?21, last_check_at = ?22,
+             attempts = ?23, hop = ?24, progress = ?25, progress_at = ?26, channel_reference = ?27, due_at = ?28
+         WHERE id = ?1",
+    )?;
+    let (progress, progress_at) = rows::progress_columns(message.progress);
+    let keep_code = message.code.is_some() && stored.with_code.contains(&request.id);
+    update.execute(params![
+        number,
+        request.token.0,
+        request.refunded,
+        rows::route_column(&request.route),
+        request.channel().as_str(),
+        request.reports,
+        request.fresh_events.len(),
+        fresh_lines(request),
+        message.sender.as_ref().map(|sender| sender.as_str()),
+        message.payload.as_ref().map(|payload| payload.as_str()),
+        message.callback_url.as_deref(),
+        message.ttl.map(|ttl| ttl.secs()),
+        message.code_mac.0,
+        keep_code,
+        if keep_code { None } else { sealed_code(vault, number, message) },
+        message.sent_at.micros(),
+        message.delivery.as_str(),
+        message.delivery_at.micros(),
+        message.code_expires_at.micros(),
+        message.verified_at.map(Time::micros),
+        message.last_check.map(|(verdict, _)| verdict.as_str()),
+        message.last_check.map(|(_, at)| at.micros()),
+        message.attempts,
+        message.hop,
+        progress,
+        progress_at,
+        message.channel_reference,
+        message.due_at().map(Time::micros),
+    ])?;
+    Ok(())
+}
+
+fn sealed_code(vault: &Vault, number: i64, message: &Message) -> Option<Vec<u8>> {
+    message.code.as_ref().map(|code| vault.seal(Purpose::Code, number, code.expose().as_bytes()))
+}
+
+fn fresh_lines(request: &Request) -> String {
+    let mut lines = String::with_capacity(48 * request.fresh_events.len());
+    for event in &request.fresh_events {
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "{event}");
+    }
+    lines
+}
+
+fn save_money(connection: &Connection, book: &Book) -> Result<(), StoreError> {
+    let mut update = connection.prepare_cached(
+        "UPDATE account SET balance = ?2, transfers = ?3, rate_spent_until = ?4 WHERE id = ?1",
+    )?;
+    for account in book.changed_accounts() {
+        let columns = params![
+            account.id.0,
+            account.balance.micros(),
+            account.transfers,
+            account.rate_spent_until.micros()
+        ];
+        update.execute(columns)?;
+    }
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO transfer
+             (account_id, seq, debit, credit, amount, kind, request_id, reference, reason, balance_after, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    for transfer in book.transfers() {
+        let (request, reference, reason) = match &transfer.cause {
+            Cause::Request(id) => (Some(id.number()), None, None),
+            Cause::External { reference, reason } => (None, reference.as_deref(), Some(reason.as_str())),
+        };
+        insert.execute(params![
+            transfer.account.0,
+            transfer.seq,
+            transfer.debit.0,
+            transfer.credit.0,
+            transfer.amount.micros(),
+            transfer.kind.as_str(),
+            request,
+            reference,
+            reason,
+            transfer.balance_after.micros(),
+            transfer.at.micros(),
+        ])?;
+    }
+    for ((account, key), remembered) in book.new_remembered() {
+        let mut insert = connection.prepare_cached(
+            "INSERT OR REPLACE INTO idempotency
+                 (account_id, key, body, request_id, cost, remaining_balance, sent_at, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        insert.execute(params![
+            account.0,
+            key,
+            remembered.body,
+            remembered.request.number(),
+            remembered.cost.micros(),
+            remembered.remaining_balance.micros(),
+            remembered.sent_at.map(Time::micros),
+            remembered.at.micros(),
+        ])?;
+    }
+    Ok(())
+}
+
+fn save_windows(connection: &Connection, vault: &Vault, book: &Book) -> Result<(), StoreError> {
+    for ((account, phone), window) in book.changed_failures() {
+        let mut insert = connection.prepare_cached(
+            "INSERT OR REPLACE INTO phone_failure (account_id, phone_key, moments, last_at) VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        let last_at = window.moments().last().map_or(0, |moment| moment.micros());
+        insert.execute(params![account.0, vault.phone_key(phone), window_column(window), last_at])?;
+    }
+    Ok(())
+}
+
+fn window_column(window: &Window) -> String {
+    window.moments().iter().map(|moment| moment.micros().to_string()).collect::<Vec<_>>().join(",")
+}
+
+fn save_reports(connection: &Connection, book: &Book) -> Result<(), StoreError> {
+    for (report, new) in book.changed_reports() {
+        if new {
+            insert_report(connection, book, report)?;
+        } else {
+            let mut update = connection.prepare_cached(
+                "UPDATE report SET state = ?3, attempts = ?4, due_at = ?5, leased = ?6, last_result = ?7
+                 WHERE request_id = ?1 AND seq = ?2",
+            )?;
+            update.execute(params![
+                report.id.request.number(),
+                report.id.seq,
+                report.state.as_str(),
+                report.attempts,
+                report.due_at.micros(),
+                report.leased,
+                report.last_result,
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_report(connection: &Connection, book: &Book, report: &Report) -> Result<(), StoreError> {
+    let request = book.request(report.id.request);
+    let message = request.and_then(|request| request.message.as_ref());
+    let url = message.and_then(|message| message.callback_url.as_deref()).unwrap_or("");
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO report (request_id, seq, account_id, token_id, receiver, delivery, delivery_at, verification,
+             verification_at, refunded, state, attempts, due_at, leased)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?;
+    insert.execute(params![
+        report.id.request.number(),
+        report.id.seq,
+        report.account.0,
+        report.token.0,
+        receiver(url),
+        report.delivery.0.as_str(),
+        report.delivery.1.micros(),
+        report.verification.map(|(status, _)| status.as_str()),
+        report.verification.map(|(_, at)| at.micros()),
+        report.refunded,
+        report.state.as_str(),
+        report.attempts,
+        report.due_at.micros(),
+        report.leased,
+    ])?;
+    Ok(())
+}
+
+/// Scheme, host and port of a URL: who has to bear the load of its reports.
+fn receiver(url: &str) -> String {
+    url::Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
+}
+
+fn save_statistics(connection: &Connection, book: &Book) -> Result<(), StoreError> {
+    let mut add = connection.prepare_cached(
+        "INSERT INTO day (account_id, day, country, channel,
+             checked, sent, delivered, read, expired, revoked, verified, charged, refunded)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+         ON CONFLICT DO UPDATE SET
+             checked = checked + excluded.checked, sent = sent + excluded.sent,
+             delivered = delivered + excluded.delivered, read = read + excluded.read,
+             expired = expired + excluded.expired, revoked = revoked + excluded.revoked,
+             verified = verified + excluded.verified, charged = charged + excluded.charged,
+             refunded = refunded + excluded.refunded",
+    )?;
+    for (key, counters) in book.statistics() {
+        let [checked, sent, delivered, read, expired, revoked, verified, charged, refunded] =
+            counters.columns();
+        add.execute(params![
+            key.account.0,
+            key.day,
+            key.country.as_str(),
+            key.channel.as_str(),
+            checked,
+            sent,
+            delivered,
+            read,
+            expired,
+            revoked,
+            verified,
+            charged,
+            refunded,
+        ])?;
+    }
+    Ok(())
+}

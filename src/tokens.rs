@@ -1,0 +1,92 @@
+//! The tokens that are good, in memory, as fresh as a second.
+
+use crate::net::address::is_allowed;
+use crate::store::{Reader, StoreError, TokenRow, TokenUse};
+use chappe_core::command::Caller;
+use chappe_core::{Mode, Rejection, Time, TokenId};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// A token as callers are checked against it.
+pub type Token = Arc<TokenRow>;
+
+/// All tokens. Reading them costs no look-up in the database.
+#[derive(Debug)]
+pub struct Tokens {
+    snapshot: RwLock<Arc<Snapshot>>,
+    uses: Mutex<HashMap<TokenId, TokenUse>>,
+}
+
+#[derive(Debug, Default)]
+struct Snapshot {
+    version: i64,
+    by_digest: HashMap<[u8; 32], Token>,
+    by_id: HashMap<TokenId, Token>,
+}
+
+impl Tokens {
+    /// Reads all tokens.
+    pub async fn read(reader: &Reader) -> Result<Tokens, StoreError> {
+        let snapshot = RwLock::new(Arc::new(Snapshot::read(reader).await?));
+        Ok(Tokens { snapshot, uses: Mutex::default() })
+    }
+
+    /// Reads them anew if any has changed. To be called several times a second.
+    pub async fn refresh(&self, reader: &Reader) -> Result<(), StoreError> {
+        if reader.tokens_version().await? != self.snapshot().version {
+            let fresh = Arc::new(Snapshot::read(reader).await?);
+            *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        }
+        Ok(())
+    }
+
+    /// Judges a token as a caller presented it, from the address that it came from. `digest` is the keyed digest of its
+    /// text, so the time of the look-up says nothing about any token.
+    pub fn judge(&self, digest: &[u8; 32], from: IpAddr, now: Time) -> Result<Caller, Rejection> {
+        let snapshot = self.snapshot();
+        let token = snapshot.by_digest.get(digest).filter(|token| token.is_good(now));
+        let token = token.ok_or(Rejection::AccessTokenInvalid)?;
+        if !is_allowed(&token.allowed, from) {
+            return Err(Rejection::IpNotAllowed);
+        }
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        uses.insert(token.id, TokenUse { token: token.id, at: now, from });
+        Ok(Caller { account: token.account, token: token.id, mode: token.mode })
+    }
+
+    /// The token with this id, also when it has ended: its reports are still signed with it.
+    pub fn by_id(&self, id: TokenId) -> Option<Token> {
+        self.snapshot().by_id.get(&id).cloned()
+    }
+
+    /// A good token of this mode, for pages that show how to call.
+    pub fn any_good(&self, mode: Mode, now: Time) -> Option<Token> {
+        let snapshot = self.snapshot();
+        let good = snapshot.by_id.values().filter(|token| token.mode == mode && token.is_good(now));
+        good.min_by_key(|token| token.id).cloned()
+    }
+
+    /// The uses since the last call, one a token.
+    pub fn take_uses(&self) -> Vec<TokenUse> {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *uses).into_values().collect()
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Snapshot {
+    async fn read(reader: &Reader) -> Result<Snapshot, StoreError> {
+        // The version first: a token that changes in between is read once more, never missed.
+        let version = reader.tokens_version().await?;
+        let tokens: Vec<Token> = reader.tokens(None).await?.into_iter().map(Arc::new).collect();
+        Ok(Snapshot {
+            version,
+            by_digest: tokens.iter().map(|token| (token.digest, token.clone())).collect(),
+            by_id: tokens.into_iter().map(|token| (token.id, token)).collect(),
+        })
+    }
+}

@@ -1,0 +1,233 @@
+//! Secrets at rest. What the database holds of tokens, codes and phone numbers is sealed or digested here, with keys
+//! that live outside it.
+//!
+//! * A token is looked up by a keyed digest and kept sealed, since it must be shown again and signs reports.
+//! * A code is compared by a keyed digest and kept sealed only until a channel has it.
+//! * A phone number is kept sealed, with a keyed digest for look-up.
+
+use aes_gcm_siv::aead::Aead;
+use aes_gcm_siv::{Aes256GcmSiv, Nonce};
+use chappe_core::{CodeMac, Phone, RequestId};
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// What a sealed value is: each kind has a key of its own, so a value put in another column does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The text of an API token, by token id.
+    Token,
+    /// A code, by request id.
+    Code,
+    /// The number of a request, by request id.
+    Phone,
+    /// An account's own number, by account id.
+    OwnNumber,
+}
+
+/// The key from which all others are derived: 32 random bytes, written as 64 hex digits.
+#[derive(Clone)]
+pub struct MasterKey(Zeroizing<[u8; 32]>);
+
+/// Not a master key.
+#[derive(Debug, thiserror::Error)]
+#[error("a master key is 64 hexadecimal digits; `chappe key generate` makes one")]
+pub struct InvalidMasterKey;
+
+/// A value that does not open: the database was written with another key, or tampered with.
+#[derive(Debug, thiserror::Error)]
+#[error("a sealed value does not open: wrong key, or a damaged database")]
+pub struct Unsealable;
+
+/// All keys in use.
+#[derive(Clone)]
+pub struct Vault {
+    token: Hmac<Sha256>,
+    code: Hmac<Sha256>,
+    phone: Hmac<Sha256>,
+    seals: [Aes256GcmSiv; 4],
+    check: [u8; 8],
+}
+
+impl MasterKey {
+    /// Reads 64 hexadecimal digits, white space around them aside.
+    pub fn parse(text: &str) -> Result<MasterKey, InvalidMasterKey> {
+        let text = text.trim();
+        let mut key = Zeroizing::new([0; 32]);
+        if text.len() != 64 {
+            return Err(InvalidMasterKey);
+        }
+        for (byte, pair) in key.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| InvalidMasterKey)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| InvalidMasterKey)?;
+        }
+        Ok(MasterKey(key))
+    }
+
+    /// The key made of these random bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> MasterKey {
+        MasterKey(Zeroizing::new(bytes))
+    }
+
+    /// The 64 hexadecimal digits, for the file that keeps it.
+    pub fn to_hex(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.0.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKey(…)")
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Vault(…)")
+    }
+}
+
+impl Vault {
+    /// Derives every key from the master key.
+    pub fn new(master: &MasterKey) -> Vault {
+        let hkdf = Hkdf::<Sha256>::new(Some(b"chappe v1"), master.0.as_slice());
+        let derive = |label: &str| {
+            let mut key = Zeroizing::new([0; 32]);
+            // 32 bytes are within what HKDF-SHA256 can expand to, so this cannot fail.
+            let _ = hkdf.expand(label.as_bytes(), key.as_mut_slice());
+            key
+        };
+        let mac = |label: &str| keyed(derive(label).as_slice());
+        let seal = |label: &str| {
+            Aes256GcmSiv::new(derive(label).as_slice().try_into().unwrap_or(&Default::default()))
+        };
+        let mut check = [0; 8];
+        let _ = hkdf.expand(b"check value", &mut check);
+        Vault {
+            token: mac("token digest"),
+            code: mac("code digest"),
+            phone: mac("phone digest"),
+            seals: [seal("token seal"), seal("code seal"), seal("phone seal"), seal("own number seal")],
+            check,
+        }
+    }
+
+    /// A value that tells whether a database belongs to this key, and nothing about the key.
+    pub fn check_value(&self) -> String {
+        self.check.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The digest that a token is looked up by. Since it is keyed, the time of a look-up says nothing about a token.
+    pub fn token_digest(&self, token: &str) -> [u8; 32] {
+        digest(&self.token, &[token.as_bytes()])
+    }
+
+    /// The digest that a code is compared by.
+    pub fn code_mac(&self, request: RequestId, code: &str) -> CodeMac {
+        let full = digest(&self.code, &[&request.number().to_be_bytes(), code.as_bytes()]);
+        let mut mac = [0; 16];
+        mac.copy_from_slice(full.first_chunk::<16>().unwrap_or(&[0; 16]));
+        CodeMac(mac)
+    }
+
+    /// The digest that a phone number is looked up by: 64 bits are enough to tell numbers apart and fit a column.
+    pub fn phone_key(&self, phone: Phone) -> i64 {
+        let full = digest(&self.phone, &[&phone.number().to_be_bytes()]);
+        i64::from_be_bytes(*full.first_chunk::<8>().unwrap_or(&[0; 8]))
+    }
+
+    /// Seals a value for a row. The nonce is the row's id: AES-GCM-SIV stays safe should one row ever be sealed twice.
+    pub fn seal(&self, purpose: Purpose, row: i64, plain: &[u8]) -> Vec<u8> {
+        // Fails only for values of many gigabytes.
+        self.cipher(purpose).encrypt(&nonce(row), plain).unwrap_or_default()
+    }
+
+    /// Opens a value of a row.
+    pub fn open(&self, purpose: Purpose, row: i64, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
+        self.cipher(purpose).decrypt(&nonce(row), sealed).map(Zeroizing::new).map_err(|_| Unsealable)
+    }
+
+    fn cipher(&self, purpose: Purpose) -> &Aes256GcmSiv {
+        let [token, code, phone, own_number] = &self.seals;
+        match purpose {
+            Purpose::Token => token,
+            Purpose::Code => code,
+            Purpose::Phone => phone,
+            Purpose::OwnNumber => own_number,
+        }
+    }
+}
+
+fn nonce(row: i64) -> Nonce {
+    let mut nonce = Nonce::default();
+    for (to, from) in nonce.iter_mut().zip(row.to_be_bytes()) {
+        *to = from;
+    }
+    nonce
+}
+
+#[allow(clippy::expect_used)]
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length")
+}
+
+fn digest(keyed: &Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = keyed.clone();
+    parts.iter().for_each(|part| Mac::update(&mut mac, part));
+    mac.finalize().into_bytes().into()
+}
+
+/// SHA-256 of several parts, each prefixed with its length so that no two lists of parts look alike. For digests that
+/// need no key: what is digested is no secret that could be guessed.
+pub fn plain_digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vault(byte: u8) -> Vault {
+        Vault::new(&MasterKey::from_bytes([byte; 32]))
+    }
+
+    #[test]
+    fn a_sealed_value_opens_only_in_its_place() {
+        let one = vault(1);
+        let sealed = one.seal(Purpose::Code, 7, b"123456");
+        assert_eq!(one.open(Purpose::Code, 7, &sealed).unwrap().as_slice(), b"123456");
+        assert!(one.open(Purpose::Code, 8, &sealed).is_err(), "another row");
+        assert!(one.open(Purpose::Phone, 7, &sealed).is_err(), "another column");
+        assert!(vault(2).open(Purpose::Code, 7, &sealed).is_err(), "another key");
+        let mut tampered = sealed.clone();
+        tampered[0] ^= 1;
+        assert!(one.open(Purpose::Code, 7, &tampered).is_err());
+        assert!(one.open(Purpose::Code, 7, b"").is_err());
+    }
+
+    #[test]
+    fn digests_differ_by_key_and_by_request() {
+        let (first, second) = (RequestId::parse("222370177540343"), RequestId::parse("222370177540344"));
+        let (first, second) = (first.unwrap(), second.unwrap());
+        assert!(vault(1).code_mac(first, "1234") == vault(1).code_mac(first, "1234"));
+        assert!(vault(1).code_mac(first, "1234") != vault(1).code_mac(second, "1234"));
+        assert!(vault(1).code_mac(first, "1234") != vault(2).code_mac(first, "1234"));
+        assert_ne!(vault(1).check_value(), vault(2).check_value());
+    }
+
+    #[test]
+    fn a_master_key_is_64_hex_digits() {
+        let key = MasterKey::from_bytes([0xab; 32]);
+        assert_eq!(MasterKey::parse(&format!(" {}\n", *key.to_hex())).unwrap().0, key.0);
+        for text in ["", "ab", &"zz".repeat(32), &"a".repeat(63), &"é".repeat(32)] {
+            assert!(MasterKey::parse(text).is_err());
+        }
+    }
+}

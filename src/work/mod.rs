@@ -1,0 +1,72 @@
+//! Workers: what happens after an answer was given. Each looks for due rows, acts outside, and feeds what happened back
+//! as commands. This is the only place that spawns tasks beside the engine and the server.
+
+pub mod deliver;
+pub mod due;
+pub mod report;
+pub mod upkeep;
+pub mod wake;
+
+use crate::app::App;
+use chappe_core::Work;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use wake::Wake;
+
+/// The most commands that a worker hands in at once.
+pub const BATCH: usize = 256;
+/// The longest that a worker sleeps without looking: a wake that got lost is made good by then.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// The shortest that a worker sleeps, so that rows which stay due do not keep it spinning.
+const SLEEP_MIN: Duration = Duration::from_millis(2);
+
+/// The running workers.
+#[derive(Debug)]
+pub struct Workers {
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Workers {
+    /// Starts every worker.
+    pub fn start(app: &Arc<App>, work: mpsc::Receiver<Work>) -> Workers {
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(deliver::run(app.clone(), work, stopped.clone()));
+        tasks.spawn(due::run(app.clone(), stopped.clone()));
+        tasks.spawn(report::run(app.clone(), stopped.clone()));
+        tasks.spawn(upkeep::run(app.clone(), stopped));
+        Workers { tasks, stop }
+    }
+
+    /// Lets every worker finish what it has in hand, for `patience` at most. What is not finished is still there as
+    /// rows.
+    pub async fn stop(mut self, patience: Duration) {
+        // Fails only if every worker has ended already.
+        let _ = self.stop.send(true);
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(patience, finished).await.is_err() {
+            tracing::warn!(
+                "workers did not finish in time; what they had in hand is taken up again at the next start"
+            );
+        }
+    }
+}
+
+/// Sleeps until the worker is woken, something is due, or it shall stop.
+async fn sleep(
+    app: &App,
+    wake: &Wake,
+    due_at: Option<chappe_core::Time>,
+    stopped: &mut watch::Receiver<bool>,
+) {
+    let until_due = due_at.map_or(SLEEP_MAX, |due_at| due_at.since(app.clock.now()));
+    let pause = until_due.clamp(SLEEP_MIN, SLEEP_MAX);
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = wake.wait() => {}
+        _ = stopped.wait_for(|stop| *stop) => {}
+    }
+}

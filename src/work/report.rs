@@ -1,0 +1,192 @@
+//! Sending reports: signed, in order for each request, and so that no receiver can slow another down.
+
+use super::{BATCH, sleep};
+use crate::app::App;
+use crate::store::StoreError;
+use crate::wire;
+use axum::http::header::{CONTENT_TYPE, USER_AGENT};
+use axum::http::{Request, StatusCode};
+use bytes::Bytes;
+use chappe_core::command::ReportJob;
+use chappe_core::report::{Attempt, JITTER_MAX_PERMILLE, signature, standard_webhooks_mac};
+use chappe_core::{Command, Outcome, ReportId, Time};
+use http_body_util::{BodyExt, Full, Limited};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How long one attempt may take, from the look-up of the name to the answer.
+const ATTEMPT_MAX: Duration = Duration::from_secs(10);
+/// How many attempts may be under way at once, over all receivers.
+const UNDER_WAY_MAX: usize = 2_048;
+/// How many attempts may be under way at once to one receiver.
+const PER_RECEIVER_MAX: usize = 8;
+/// How much of an answer's body is read, so that its connection can be used again. More than that is cut off.
+const ANSWER_MAX_BYTES: usize = 4 * 1024;
+
+type Concluded = (ReportId, String, Attempt);
+
+/// Runs until told to stop. Attempts under way then are cut off, and come again at the next start.
+pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    let mut under_way: JoinSet<Concluded> = JoinSet::new();
+    let mut receivers: HashMap<String, usize> = HashMap::new();
+    while !*stopped.borrow() {
+        app.wakes.reports.take();
+        let now = app.clock.now();
+        let free = UNDER_WAY_MAX.saturating_sub(under_way.len()).min(BATCH);
+        let claimed = claim(&app, now, &mut receivers, free).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "due reports cannot be read");
+            Vec::new()
+        });
+        let more = claimed.len() == free && free > 0;
+        for (job, receiver) in claimed {
+            let app = app.clone();
+            under_way.spawn(async move {
+                let attempt = attempt(&app, &job).await;
+                (job.report.id, receiver, attempt)
+            });
+        }
+        let next = if more { Some(now) } else { app.reader.next_due_report(now).await.ok().flatten() };
+        tokio::select! {
+            Some(concluded) = under_way.join_next() => {
+                let mut concluded: Vec<Concluded> = concluded.into_iter().collect();
+                while let Some(also) = under_way.try_join_next() {
+                    concluded.extend(also);
+                }
+                for (_, receiver, _) in &concluded {
+                    release(&mut receivers, receiver);
+                }
+                conclude(&app, concluded.into_iter().map(|(id, _, attempt)| (id, attempt)).collect()).await;
+            }
+            () = sleep(&app, &app.wakes.reports, next, &mut stopped) => {}
+        }
+    }
+}
+
+/// Takes due reports for one attempt each, no more than a receiver may have under way.
+async fn claim(
+    app: &App,
+    now: Time,
+    receivers: &mut HashMap<String, usize>,
+    free: usize,
+) -> Result<Vec<(ReportJob, String)>, StoreError> {
+    let busy: Vec<String> = receivers
+        .iter()
+        .filter(|(_, count)| **count >= PER_RECEIVER_MAX)
+        .map(|(name, _)| name.clone())
+        .collect();
+    let mut wanted = Vec::new();
+    for (id, receiver) in due(app, now, &busy, free).await? {
+        let count = receivers.entry(receiver.clone()).or_default();
+        if *count < PER_RECEIVER_MAX {
+            *count += 1;
+            wanted.push((id, receiver));
+        }
+    }
+    let jobs = lease(app, now, wanted.iter().map(|(id, _)| *id).collect()).await;
+    let mut claimed = Vec::new();
+    for ((id, receiver), job) in wanted.into_iter().zip(jobs) {
+        match job {
+            Some(job) if job.report.id == id => claimed.push((job, receiver)),
+            Some(_) | None => release(receivers, &receiver),
+        }
+    }
+    Ok(claimed)
+}
+
+fn release(receivers: &mut HashMap<String, usize>, receiver: &str) {
+    if let Some(count) = receivers.get_mut(receiver) {
+        *count -= 1;
+        if *count == 0 {
+            receivers.remove(receiver);
+        }
+    }
+}
+
+/// Reports that are due, with their receivers.
+pub async fn due(
+    app: &App,
+    now: Time,
+    busy: &[String],
+    limit: usize,
+) -> Result<Vec<(ReportId, String)>, StoreError> {
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    app.reader.due_reports(now, busy, limit).await
+}
+
+/// Leases reports: a job each, or `None` for those that somebody else has.
+pub async fn lease(app: &App, now: Time, reports: Vec<ReportId>) -> Vec<Option<ReportJob>> {
+    let count = reports.len();
+    if count == 0 {
+        return Vec::new();
+    }
+    let commands = reports.into_iter().map(|report| Command::ClaimReport { now, report }).collect();
+    let Ok(outcomes) = app.engine.apply(commands).await else { return vec![None; count] };
+    let job = |outcome| match outcome {
+        Ok(Outcome::Report(job)) => Some(*job),
+        _ => None,
+    };
+    outcomes.into_iter().map(job).collect()
+}
+
+/// Writes down what attempts came to.
+pub async fn conclude(app: &App, concluded: Vec<(ReportId, Attempt)>) {
+    let now = app.clock.now();
+    let command = |(report, attempt)| {
+        let jitter_permille = app.random.below(u32::from(JITTER_MAX_PERMILLE) + 1).unwrap_or(0) as u16;
+        Command::ConcludeReport { now, report, attempt, jitter_permille }
+    };
+    // What cannot be written down is leased until the lease lapses, and sent again then: at least once.
+    if app.engine.apply(concluded.into_iter().map(command).collect()).await.is_err() {
+        tracing::error!("what became of reports could not be written down");
+    }
+}
+
+/// The body of a report: a bare RequestStatus.
+pub fn body(job: &ReportJob) -> Vec<u8> {
+    // Plain data with text keys: cannot fail.
+    serde_json::to_vec(&wire::request_status(&job.view)).unwrap_or_default()
+}
+
+/// Sends a report once.
+async fn attempt(app: &App, job: &ReportJob) -> Attempt {
+    let sent = tokio::time::timeout(ATTEMPT_MAX, post(app, job)).await;
+    match sent {
+        Ok(Ok(StatusCode::OK)) => Attempt::Acknowledged,
+        Ok(Ok(status)) => Attempt::Failed(status.as_u16().to_string()),
+        Ok(Err(reason)) => Attempt::Failed(reason),
+        Err(_) => Attempt::Failed("no answer within 10 s".to_owned()),
+    }
+}
+
+async fn post(app: &App, job: &ReportJob) -> Result<StatusCode, String> {
+    let token = app.tokens.by_id(job.report.token).ok_or("its token is gone")?;
+    let body = body(job);
+    let timestamp = app.clock.now().secs();
+    let webhook_id = format!("{}-{}", job.report.id.request, job.report.id.seq);
+    let standard = standard_webhooks_mac(&token.text, &webhook_id, timestamp, &body);
+    let request = Request::post(job.callback_url.as_ref())
+        .header(CONTENT_TYPE, "application/json")
+        .header(USER_AGENT, concat!("chappe/", env!("CARGO_PKG_VERSION")))
+        .header("X-Request-Timestamp", timestamp)
+        .header("X-Request-Signature", signature(&token.text, timestamp, &body))
+        .header("webhook-id", webhook_id)
+        .header("webhook-timestamp", timestamp)
+        .header("webhook-signature", format!("v1,{}", base64(&standard)))
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|error| error.to_string())?;
+    let response = app.outbound.send(request).await?;
+    let status = response.status();
+    // Read a short answer to the end, so that the connection can serve again; whatever it says does not matter.
+    let _ = Limited::new(response.into_body(), ANSWER_MAX_BYTES).collect().await;
+    Ok(status)
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
