@@ -12,7 +12,7 @@ use crate::work::wake::Wakes;
 use chappe_core::{RequestId, Rules, Time, Work};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
 /// How many messages may wait in memory for the delivery worker; more wait as rows.
 const WORK_QUEUE: usize = 8_192;
@@ -63,6 +63,8 @@ pub struct App {
     pub changed: broadcast::Sender<RequestId>,
     /// Tells live pages that the sandbox was cleared or its clock moved.
     pub sandbox_news: broadcast::Sender<SandboxNews>,
+    /// Becomes true when the server stops: connections that are open for good must end then.
+    pub stopping: watch::Sender<bool>,
     last_id: AtomicI64,
 }
 
@@ -116,6 +118,7 @@ impl App {
             wakes,
             changed,
             sandbox_news,
+            stopping: watch::Sender::new(false),
             last_id: AtomicI64::new(last_id),
         };
         Ok((Arc::new(app), Engines { batches, work: work_queue }))

@@ -9,6 +9,9 @@
 pub mod api;
 pub mod app;
 pub mod channels;
+pub mod cli;
+pub mod config;
+pub mod console;
 pub mod engine;
 pub mod env;
 pub mod net;

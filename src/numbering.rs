@@ -6,7 +6,7 @@ use rlibphonenumber::PHONE_NUMBER_UTIL;
 
 /// The country of a number; [`Country::UNKNOWN`] where the plan knows none.
 pub fn country(phone: Phone) -> Country {
-    let parsed = PHONE_NUMBER_UTIL.parse(&format!("+{phone}"), None).ok();
+    let parsed = PHONE_NUMBER_UTIL.parse(format!("+{phone}"), None).ok();
     let region = parsed.and_then(|number| PHONE_NUMBER_UTIL.get_region_for_number(&number));
     region.and_then(|region| Country::parse(&region.to_string())).unwrap_or(Country::UNKNOWN)
 }

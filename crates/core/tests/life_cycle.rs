@@ -249,8 +249,15 @@ fn due(given: &str, ttl: bool, secs: u64) -> String {
         _ => panic!("{given}"),
     }
     let events = gate.store.timeline(id).len();
+    let due_at = gate.store.requests[&id].message.as_ref().unwrap().due_at();
     gate.at(secs).due(id, true);
     let happened = &gate.store.timeline(id)[events..];
+    let nothing = gate.store.work.is_empty() && happened.is_empty();
+    assert_eq!(
+        due_at.is_none_or(|at| at > gate.now),
+        nothing,
+        "{given} at {secs}: workers look when it is due"
+    );
     match (&gate.store.work[..], happened) {
         ([Work::Deliver(_)], []) => "deliver".to_owned(),
         ([Work::Poll(_)], []) => "poll".to_owned(),
@@ -273,6 +280,14 @@ fn a_message_without_a_worker_waits_and_a_poll_is_leased() {
     gate.at(8).due(id, true);
     assert_eq!(progress(&gate), Progress::Leased(START + Duration::from_secs(38)));
 
+    // Of one batch, as many are handed over as there is room for.
+    let ids = [gate.new_id(), gate.new_id()];
+    let commands = ids.map(|id| to(MAGIC).send_command(support::ALICE, gate.now, id)).to_vec();
+    assert!(gate.store.run_batch(commands).iter().all(Result::is_ok));
+    assert_eq!(gate.store.work.iter().map(asked_for).collect::<Vec<_>>(), ["deliver:0"]);
+    let second = gate.store.requests[&ids[1]].message.as_ref().unwrap();
+    assert_eq!(second.progress, Progress::Queued(gate.now));
+
     let asked_again = |gate: &mut Gate, secs| {
         gate.at(secs).due(id, true);
         cell(gate.store.work.iter().map(asked_for))
@@ -289,8 +304,55 @@ fn a_second_acceptance_adds_to_the_first() {
     let poll_at = Some(START + Duration::from_secs(10));
     gate.hear(id, 0, &[accepted(None), ChannelEvent::Accepted { reference: None, poll_at }]);
     let message = gate.store.requests[&id].message.as_ref().unwrap();
-    assert_eq!((message.channel_reference.as_deref(), message.progress), (Some("ref"), Progress::Accepted(poll_at)));
+    assert_eq!(
+        (message.channel_reference.as_deref(), message.progress),
+        (Some("ref"), Progress::Accepted(poll_at))
+    );
     assert_eq!(gate.store.timeline(id), ["charged", "sent", "accepted"]);
+}
+
+/// What one channel calls a message means nothing to the next.
+#[test]
+fn a_hop_begins_without_a_reference() {
+    let mut gate = Gate::new();
+    let id = gate.sent(&Order { hops: &["sms", "mail"], ..to(PHONE) });
+    gate.hear(id, 0, &[accepted(None), failed()]);
+    let [Work::Deliver(job)] = &gate.store.work[..] else { panic!("{:?}", gate.store.work) };
+    assert_eq!((job.hop, job.channel.as_str(), &job.reference), (1, "mail", &None));
+    assert_eq!(job.code.map(|code| code.expose().to_owned()).as_deref(), Some(CODE));
+    assert_eq!((job.request, job.phone, job.sent_at), (id, support::phone(PHONE), START));
+}
+
+/// A revocation that ends neither a delivery nor a code is no event.
+#[test]
+fn nothing_is_revoked_twice() {
+    for (secs, events) in [(599, &["revoked"][..]), (600, &[])] {
+        let mut gate = Gate::new();
+        let id = gate.sent(&to(PHONE));
+        gate.hear(id, 0, &[ChannelEvent::Delivered]);
+        gate.at(secs).revoke(id).unwrap();
+        gate.revoke(id).unwrap();
+        assert_eq!(&gate.store.timeline(id)[3..], events, "at {secs}");
+    }
+}
+
+/// However much a channel has to say, a row stays a row: the store of these tests refuses a longer timeline.
+#[test]
+fn a_timeline_is_bounded() {
+    let mut gate = Gate::new();
+    let id = gate.sent(&to(PHONE));
+    for _ in 0..30 {
+        gate.hear(id, 0, &[postponed(1), uncertain(), postponed(1), uncertain()]);
+    }
+    assert!(gate.store.timeline(id).len() >= 50);
+}
+
+#[test]
+fn statuses_are_read_as_they_are_written() {
+    use chappe_core::Verification;
+    assert!(Delivery::ALL.into_iter().all(|status| Delivery::parse(status.as_str()) == Some(status)));
+    assert!(Verification::ALL.into_iter().all(|status| Verification::parse(status.as_str()) == Some(status)));
+    assert_eq!((Delivery::parse("Sent"), Verification::parse("code_valid ")), (None, None));
 }
 
 /// The ttl is exact to the microsecond, and the first of delivery and expiry decides about the money.

@@ -273,7 +273,9 @@ fn a_foreign_id_is_an_unknown_one() {
 fn an_account_that_is_gone_is_an_invalid_token() {
     let mut gate = Gate::new();
     gate.store.accounts.remove(&ALICE.account);
+    let waits = Order { reach: Reach::Wait(7), ..to(PHONE) };
     assert_eq!(gate.check(&to(PHONE)), Err(Rejection::AccessTokenInvalid));
+    assert_eq!(gate.check(&waits), Err(Rejection::AccessTokenInvalid));
     assert_eq!(gate.send(&to(PHONE)), Err(Rejection::AccessTokenInvalid));
     assert_eq!(gate.credit(ALICE, 1, None).map(drop), Err(Rejection::AccessTokenInvalid));
 }
@@ -326,4 +328,15 @@ fn statistics_move_with_the_channel_and_stay_on_the_day() {
     gate.enter(checked, support::CODE).unwrap();
     gate.at(next_day + 30).due(checked, true);
     assert_eq!(row(&gate), ("mail".to_owned(), [1, 1, 0, 0, 1, 0, 1, PRICE, PRICE]));
+}
+
+#[test]
+fn a_message_that_was_not_checked_counts_as_none() {
+    let mut gate = Gate::new();
+    gate.sent(&to(OWN));
+    gate.caller(TWIN).sent(&to(PHONE));
+    assert_eq!(gate.store.days, gate.store.recount());
+    let days: Vec<_> = gate.store.days.iter().map(|(key, row)| (key.account, row.columns())).collect();
+    let row = |charged| [0, 1, 0, 0, 0, 0, 0, charged, 0];
+    assert_eq!(days, [(ALICE.account, row(0)), (TWIN.account, row(PRICE))]);
 }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use chappe_core::command::{Outcome, ReportJob};
+use chappe_core::command::{Caller, Outcome, ReportJob};
 use chappe_core::report::{Attempt, RETRY_DELAYS_S, State};
 use chappe_core::{ChannelEvent, Command, Delivery, Money, ReportId, RequestId, TokenId, Verification};
 use support::{ALICE, BOB, CODE, Gate, Order, PHONE, PRICE, to};
@@ -90,12 +90,24 @@ fn a_report_is_signed_for_its_request() {
     assert_eq!((report.token, report.account), (TokenId(2), BOB.account));
 }
 
+/// Where one token asked and another sent, it is the one that sent, and named the callback URL.
+#[test]
+fn the_token_that_sends_signs() {
+    let mut gate = Gate::new();
+    let checked = gate.check(&to(PHONE)).unwrap().request;
+    let rotated = Caller { token: TokenId(77), ..ALICE };
+    gate.caller(rotated).sent(&Order { under: Some(checked), callback: true, ..to(PHONE) });
+    gate.hear(checked, 0, &[ChannelEvent::Delivered]);
+    assert_eq!(claim(&mut gate, checked, 1).unwrap().report.token, TokenId(77));
+}
+
 /// A lease of 30 s keeps other workers away, and lapses if nobody comes back.
 #[test]
 fn one_attempt_at_a_time() {
     let mut gate = Gate::new();
     let id = gate.sent(&Order { callback: true, ..to(PHONE) });
     gate.hear(id, 0, &[ChannelEvent::Delivered]);
+    assert!(!gate.store.reports_of(id)[0].leased, "nobody is at it yet");
     let claimed = [0, 0, 29, 30, 59, 60].map(|secs| claim(gate.at(secs), id, 1).is_some());
     assert_eq!(claimed, [true, false, false, true, false, true]);
     assert!(claim(&mut gate, id, 2).is_none(), "there is no such report");

@@ -68,8 +68,11 @@ pub(crate) struct Letter {
     voided: Option<Moment>,
     proved: Option<Moment>,
     told: Vec<(Verification, Moment)>,
-    pub(crate) reports: Vec<(Delivery, Moment, Option<(Verification, Moment)>)>,
+    pub(crate) reports: Vec<Report>,
 }
+
+/// A delivery status, since when, and what was known of the code at that moment.
+pub(crate) type Report = (Delivery, Moment, Option<(Verification, Moment)>);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Request {

@@ -149,6 +149,14 @@ impl Store {
         for (report, new) in book.changed_reports() {
             self.save_report(report, new);
         }
+        for (limit, window) in book
+            .changed_sends()
+            .map(|(_, window)| (self.rules.sends_per_phone, window))
+            .chain(book.changed_failures().map(|(_, window)| (self.rules.failures_per_phone, window)))
+        {
+            let (first, last) = (window.moments().first().unwrap(), window.moments().last().unwrap());
+            assert!(window.moments().len() <= limit.max && last.since(*first) < limit.within, "bounded");
+        }
         self.sends.extend(book.changed_sends().map(|(key, window)| (key, window.clone())));
         self.failures.extend(book.changed_failures().map(|(key, window)| (key, window.clone())));
         self.remembered.extend(book.new_remembered().map(|(key, remembered)| (key, *remembered)));

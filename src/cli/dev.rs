@@ -1,0 +1,165 @@
+//! `chappe dev`: a complete gateway on this machine, in a second.
+
+use super::server::{self, Server};
+use super::{Done, create_directory, key};
+use crate::config::{Config, key_of_environment, read_key};
+use crate::console::{EXAMPLE_NUMBER, curl};
+use crate::env::{Clock, Random};
+use crate::store::{AccountRow, Durability, NewToken, Store, StoreError};
+use crate::vault::{MasterKey, Vault};
+use anyhow::{Context, anyhow, ensure};
+use chappe_core::ledger::Kind;
+use chappe_core::{Command, Keys, Mode, Money, Phone, Rules, decide};
+use clap::Args;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The name of the customer that `chappe dev` creates.
+const CUSTOMER: &str = "dev";
+/// The file in the data directory that keeps the master key. Good enough beside play data; `serve` wants it elsewhere.
+pub(super) const KEY_FILE: &str = "master.key";
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, env = "CHAPPE_LISTEN", default_value = "127.0.0.1:8787", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// The data directory; created if it is missing, and kept
+    #[arg(long, env = "CHAPPE_DATA", default_value = "./chappe-data", value_name = "DIR")]
+    data: PathBuf,
+    /// The API token to accept [default: the one of the last time, or a new one]
+    #[arg(long, env = "CHAPPE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// The account's own number, to which messages are free
+    #[arg(long, env = "CHAPPE_OWN_NUMBER", default_value = "+9996600001", value_name = "NUMBER")]
+    own_number: String,
+    /// The balance to begin with, in credits; an account that has less is filled up to it
+    #[arg(long, env = "CHAPPE_BALANCE", default_value = "100", value_name = "CREDITS")]
+    balance: Money,
+}
+
+pub(super) fn run(args: DevArgs) -> Done {
+    let config = Config::defaults()?;
+    server::init_log(&crate::config::Log {
+        filter: "warn".to_owned(),
+        format: crate::config::LogFormat::Text,
+    })?;
+    let own_number = Phone::parse(&args.own_number).ok_or_else(|| {
+        anyhow!("--own-number {:?} is no phone number, such as +9996600001", args.own_number)
+    })?;
+    ensure!(args.balance >= Money::ZERO, "--balance must not be below 0");
+    let settings = config.dev_settings()?;
+    server::runtime()?.block_on(async {
+        create_directory(&args.data)?;
+        let vault = Vault::new(&master_key(&args.data)?);
+        let mut store = Store::open_sqlite(&args.data, vault.clone(), Durability::Full)?;
+        let token = prepare(&mut store, &settings.rules, &args, own_number).await?;
+        let server = Server { store, settings, vault, listen: args.listen, tls: None };
+        server::run(server, |_, address| greet(address, &token)).await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what a developer needs; last the line that scripts wait for.
+fn greet(address: SocketAddr, token: &str) {
+    let base_url = format!("http://{address}");
+    println!("Chappe {} for development: every message ends in the sandbox.\n", env!("CARGO_PKG_VERSION"));
+    println!("API base URL  {base_url}");
+    println!("API token     {token}");
+    println!("Sandbox       {base_url}/sandbox");
+    println!("\nSend a code:\n\n{}\n", curl(&base_url, token, EXAMPLE_NUMBER));
+    println!("ready {base_url}");
+    let _ = std::io::stdout().flush();
+}
+
+/// The master key of a data directory, made the first time.
+fn master_key(directory: &Path) -> anyhow::Result<MasterKey> {
+    if let Some(key) = key_of_environment()? {
+        return Ok(key);
+    }
+    let path = directory.join(KEY_FILE);
+    if path.exists() {
+        return read_key(&path);
+    }
+    let key = key::generate()?;
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let written = file.and_then(|mut file| {
+        file.write_all(key.to_hex().as_bytes())?;
+        file.sync_all()
+    });
+    written.with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(key)
+}
+
+/// Creates what is missing: the customer, the balance, the own number, the token. Returns the token's text.
+async fn prepare(
+    store: &mut Store,
+    rules: &Rules,
+    args: &DevArgs,
+    own_number: Phone,
+) -> anyhow::Result<String> {
+    let (clock, reader) = (Clock::system(), store.reader()?);
+    match store.create_customer(CUSTOMER, clock.now()).await {
+        Ok(()) | Err(StoreError::Exists(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    for mode in [Mode::Live, Mode::Test] {
+        let account = reader.account(CUSTOMER, mode).await?;
+        store.set_own_number(account.id, Some(own_number)).await?;
+        fill_up(store, rules, &account, args.balance, &clock).await?;
+    }
+    let account = reader.account(CUSTOMER, Mode::Live).await?;
+    let tokens = reader.tokens(None).await?;
+    let good = |token: &&crate::store::TokenRow| token.account == account.id && token.is_good(clock.now());
+    let text = match &args.token {
+        Some(wanted) => {
+            let known = tokens.iter().find(|token| *token.text == *wanted);
+            if let Some(known) = known {
+                ensure!(
+                    good(&known),
+                    "this token was revoked, or belongs to another account; choose another --token"
+                );
+                return Ok(wanted.clone());
+            }
+            ensure!(
+                !wanted.trim().is_empty() && wanted.bytes().all(|byte| byte.is_ascii_graphic()),
+                "--token must be printable ASCII without spaces"
+            );
+            wanted.clone()
+        }
+        None => match tokens.iter().find(good) {
+            Some(token) => return Ok(token.text.to_string()),
+            None => super::tokens::draw(&Random::Os, Mode::Live)?,
+        },
+    };
+    let token = NewToken { account: account.id, name: "dev", text: &text, expires_at: None, allowed: &[] };
+    store.create_token(&token, clock.now()).await?;
+    Ok(text)
+}
+
+async fn fill_up(
+    store: &mut Store,
+    rules: &Rules,
+    account: &AccountRow,
+    balance: Money,
+    clock: &Clock,
+) -> anyhow::Result<()> {
+    let missing = balance.checked_sub(account.balance).filter(|missing| missing.is_positive());
+    let Some(amount) = missing else { return Ok(()) };
+    let command = Command::Credit {
+        now: clock.now(),
+        account: account.id,
+        kind: Kind::Deposit,
+        amount,
+        reference: None,
+        reason: "chappe dev".to_owned(),
+    };
+    let mut keys = Keys::default();
+    command.add_keys(&mut keys);
+    let (outcome, _) = store.transact(&keys, |book| decide(rules, book, command.clone())).await?;
+    outcome.map_err(|rejection| anyhow!("the account cannot be filled up: {rejection}"))?;
+    Ok(())
+}

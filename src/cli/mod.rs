@@ -1,0 +1,180 @@
+//! The command line. Human tables by default, JSON with `--json`; a command that fails says why on standard error and
+//! ends with 1.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // Printing is what a command line does.
+
+mod accounts;
+mod audit;
+mod calls;
+mod dev;
+mod key;
+mod output;
+mod serve;
+mod server;
+mod tokens;
+
+use crate::config::{Config, key_of_environment, read_key};
+use crate::env::{Clock, Random};
+use crate::store::{Durability, Reader, Store, sqlite};
+use crate::vault::{MasterKey, Vault};
+use anyhow::{Context, ensure};
+use clap::{Args, Parser, Subcommand};
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A self-hosted verification-code gateway that speaks Telegram's Gateway API.
+///
+/// Begin with `chappe dev`: a complete gateway on this machine, with a built-in phone that shows the codes.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    /// Print JSON instead of tables and sentences
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a gateway for development: everything it needs is created, every message ends in the sandbox
+    Dev(dev::DevArgs),
+    /// Run a gateway for real
+    Serve(serve::ServeArgs),
+    /// Make master keys
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Create and show customers; each has a live account and a test twin
+    #[command(subcommand)]
+    Account(accounts::AccountCommand),
+    /// Register the channels that customers send from
+    #[command(subcommand)]
+    Sender(accounts::SenderCommand),
+    /// Book a payment or a correction to an account
+    Credit(accounts::CreditArgs),
+    /// Create, show, limit and end API tokens
+    #[command(subcommand)]
+    Token(tokens::TokenCommand),
+    /// Ask whether a number can be reached (checkSendAbility); charges one message
+    Check(calls::CheckArgs),
+    /// Send a code (sendVerificationMessage)
+    Send(calls::SendArgs),
+    /// Judge a code, or show the state of a request (checkVerificationStatus)
+    ///
+    /// With a code, ends with 0 only if the code is right.
+    Verify(calls::VerifyArgs),
+    /// Withdraw a message (revokeVerificationMessage)
+    Revoke(calls::RevokeArgs),
+    /// Show what the account has left (getBalance; not part of Telegram's API)
+    Balance(calls::BalanceArgs),
+    /// Show what happened to a request, and why
+    Request(audit::RequestArgs),
+    /// Check every invariant of the database, also while a server runs; ends with 0 only if all hold
+    Audit(audit::AuditArgs),
+}
+
+/// Which database a command works on.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Place {
+    /// The data directory [default: `data` of the configuration]
+    #[arg(long, env = "CHAPPE_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The configuration file [default: chappe.toml, if there is one]
+    #[arg(long, env = "CHAPPE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// How a command ended, short of an error.
+type Done = anyhow::Result<ExitCode>;
+
+/// Carries a command out.
+pub fn run(cli: Cli) -> ExitCode {
+    // One provider of cryptography for every TLS connection. Fails only if one is installed already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let done = match cli.command {
+        Command::Dev(args) => dev::run(args),
+        Command::Serve(args) => serve::run(args),
+        Command::Key(command) => key::run(&command),
+        Command::Account(command) => accounts::run(command, cli.json),
+        Command::Sender(command) => accounts::run_sender(command, cli.json),
+        Command::Credit(args) => accounts::run_credit(args, cli.json),
+        Command::Token(command) => tokens::run(command, cli.json),
+        Command::Check(args) => calls::check(args, cli.json),
+        Command::Send(args) => calls::send(args, cli.json),
+        Command::Verify(args) => calls::verify(args, cli.json),
+        Command::Revoke(args) => calls::revoke(args, cli.json),
+        Command::Balance(args) => calls::balance(args, cli.json),
+        Command::Request(args) => audit::show_request(args, cli.json),
+        Command::Audit(args) => audit::run(args, cli.json),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("chappe: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// A database that a command reads and writes, beside a server that may be running.
+struct Admin {
+    store: Store,
+    reader: Reader,
+    clock: Clock,
+    random: Random,
+}
+
+impl Place {
+    fn config(&self) -> anyhow::Result<Config> {
+        let mut config = Config::load(self.config.as_deref())?;
+        config.data = self.data.clone().unwrap_or(config.data);
+        Ok(config)
+    }
+
+    /// The vault of the database: with the key of the environment, of the configuration, or of `chappe dev`.
+    fn vault(&self, config: &Config) -> anyhow::Result<Vault> {
+        let of_dev = config.data.join(dev::KEY_FILE);
+        let given = key_of_environment()?.is_some() || !config.key_file.as_os_str().is_empty();
+        let key: MasterKey =
+            if !given && of_dev.exists() { read_key(&of_dev)? } else { config.master_key()? };
+        Ok(Vault::new(&key))
+    }
+
+    /// Opens the database, which must exist.
+    fn open(&self) -> anyhow::Result<Admin> {
+        let config = self.config()?;
+        ensure!(
+            sqlite::exists(&config.data),
+            "there is no database in {}; `chappe dev` and `chappe account create` make one",
+            config.data.display()
+        );
+        self.open_or_create()
+    }
+
+    /// Opens the database, or creates it.
+    fn open_or_create(&self) -> anyhow::Result<Admin> {
+        let config = self.config()?;
+        create_directory(&config.data)?;
+        let store = Store::open_sqlite(&config.data, self.vault(&config)?, Durability::Full)?;
+        Ok(Admin { reader: store.reader()?, store, clock: Clock::system(), random: Random::Os })
+    }
+
+    /// Opens the database to read, which must exist.
+    fn read(&self) -> anyhow::Result<Reader> {
+        let config = self.config()?;
+        ensure!(sqlite::exists(&config.data), "there is no database in {}", config.data.display());
+        Ok(Reader::Sqlite(sqlite::Reader::open(&config.data, self.vault(&config)?)?))
+    }
+}
+
+/// Creates a data directory that only its owner can look into.
+fn create_directory(directory: &std::path::Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder
+        .create(directory)
+        .with_context(|| format!("cannot create the data directory {}", directory.display()))
+}
+
+/// Runs a short piece of async work to its end.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}

@@ -1,0 +1,32 @@
+//! Tables and JSON.
+
+use chappe_core::Time;
+use serde_json::Value;
+
+/// Prints rows under headings, in columns as wide as they need to be.
+pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain(headings.get(column).map(|heading| heading.len())).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        println!("{}", padded.join("  ").trim_end());
+    };
+    line(&mut headings.iter().copied());
+    for row in rows {
+        line(&mut row.iter().map(String::as_str));
+    }
+}
+
+/// Prints a value as JSON.
+pub(super) fn json(value: &Value) {
+    println!("{value:#}");
+}
+
+/// A moment as people read it, in UTC.
+pub(super) fn moment(time: Time) -> String {
+    let shown = jiff::Timestamp::from_second(time.secs());
+    shown.map_or_else(|_| time.secs().to_string(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}

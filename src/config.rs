@@ -1,0 +1,273 @@
+//! Configuration: one struct; the defaults file, the operator's file and the environment, each over the one before.
+
+use crate::app::Settings;
+use crate::channels::Live;
+use crate::net::address::{TrustedProxies, parse_range};
+use crate::net::outbound::OutboundPolicy;
+use crate::vault::MasterKey;
+use anyhow::{Context, bail, ensure};
+use chappe_core::limits::{Limit, Rate};
+use chappe_core::price::Prices;
+use chappe_core::{Money, Rules};
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Every setting with its default and its comment.
+pub const DEFAULTS: &str = include_str!("../chappe.default.toml");
+
+/// The operator's file that is read when none is named.
+const FILE: &str = "chappe.toml";
+
+/// Variables of the environment that are no settings: they stand for flags, or hold secrets.
+const NOT_SETTINGS: [&str; 7] = ["key", "token", "own_number", "balance", "base_url", "json", "config"];
+
+/// What the operator can set. `chappe.default.toml` says what each means.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where the database lies.
+    pub data: PathBuf,
+    /// The file with the master key; empty: none.
+    pub key_file: PathBuf,
+    trusted_proxies: Vec<String>,
+    queue: usize,
+    /// Certificate files.
+    pub tls: Tls,
+    /// Logging.
+    pub log: Log,
+    prices: PriceSettings,
+    routes: Routes,
+    limits: Limits,
+    codes: Life,
+    idempotency: Life,
+}
+
+/// Certificate files; both empty or both given.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The chain, as PEM.
+    pub certificate: PathBuf,
+    /// The private key, as PEM.
+    pub key: PathBuf,
+}
+
+/// Logging.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// What to log.
+    pub filter: String,
+    /// How to write it.
+    pub format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriceSettings {
+    default: String,
+    by_prefix: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Routes {
+    live: Live,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    sends_per_phone: usize,
+    sends_window_s: u64,
+    attempts_per_request: u8,
+    failures_per_phone: usize,
+    failures_window_s: u64,
+    account_per_second: u32,
+    account_burst: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Life {
+    life_s: u64,
+}
+
+impl Config {
+    /// Reads everything. A setting that does not exist, or cannot be read, is an error that names it and where it stands.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Config> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        match file {
+            Some(file) => {
+                ensure!(file.exists(), "there is no file {}", file.display());
+                figment = figment.merge(Toml::file_exact(file));
+            }
+            None => figment = figment.merge(Toml::file_exact(FILE)),
+        }
+        let environment = Env::prefixed("CHAPPE_").ignore(&NOT_SETTINGS).split("__");
+        figment.merge(environment).extract().context("the configuration cannot be used")
+    }
+
+    /// The defaults alone, for tests and for `chappe dev`.
+    pub fn defaults() -> anyhow::Result<Config> {
+        Figment::from(Toml::string(DEFAULTS)).extract().context("the defaults cannot be used")
+    }
+
+    /// The rules that this configuration makes.
+    pub fn rules(&self) -> anyhow::Result<Rules> {
+        let price =
+            |text: &str| text.parse::<Money>().with_context(|| format!("the price {text:?} cannot be used"));
+        let by_prefix = self.prices.by_prefix.iter();
+        let by_prefix = by_prefix.map(|(prefix, text)| Ok((prefix.clone(), price(text)?)));
+        let Limits { sends_per_phone, attempts_per_request, failures_per_phone, .. } = self.limits;
+        ensure!(
+            sends_per_phone > 0 && attempts_per_request > 0 && failures_per_phone > 0,
+            "limits.sends_per_phone, limits.attempts_per_request and limits.failures_per_phone must be above 0"
+        );
+        let rate = Rate { per_second: self.limits.account_per_second, burst: self.limits.account_burst };
+        Ok(Rules {
+            prices: Prices::new(price(&self.prices.default)?, by_prefix.collect::<anyhow::Result<_>>()?)?,
+            sends_per_phone: Limit {
+                max: sends_per_phone,
+                within: Duration::from_secs(self.limits.sends_window_s),
+            },
+            failures_per_phone: Limit {
+                max: failures_per_phone,
+                within: Duration::from_secs(self.limits.failures_window_s),
+            },
+            attempts_max: attempts_per_request,
+            account_rate: (rate.per_second > 0).then_some(rate),
+            code_life: Duration::from_secs(self.codes.life_s),
+            lease: Duration::from_secs(30),
+            idempotency_life: Duration::from_secs(self.idempotency.life_s),
+        })
+    }
+
+    /// The settings of a server.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        let range = |text: &String| {
+            parse_range(text)
+                .with_context(|| format!("{text:?} in trusted_proxies is no address or CIDR range"))
+        };
+        ensure!(self.queue > 0, "queue must be above 0");
+        Ok(Settings {
+            rules: self.rules()?,
+            live: self.routes.live,
+            queue_max: self.queue,
+            trusted_proxies: TrustedProxies(
+                self.trusted_proxies.iter().map(range).collect::<Result<_, _>>()?,
+            ),
+            outbound: OutboundPolicy::PublicOnly,
+            dev: false,
+        })
+    }
+
+    /// The settings of `chappe dev`: every route ends in the sandbox, no limit per account, reports may go to this
+    /// machine.
+    pub fn dev_settings(&self) -> anyhow::Result<Settings> {
+        let rules = Rules { account_rate: None, ..self.rules()? };
+        let settings = self.settings()?;
+        Ok(Settings {
+            rules,
+            live: Live::Sandbox,
+            outbound: OutboundPolicy::LoopbackToo,
+            dev: true,
+            ..settings
+        })
+    }
+
+    /// Why a server must not be started like this, if it must not.
+    pub fn refuse_if_unsafe(&self) -> anyhow::Result<()> {
+        let Tls { certificate, key } = &self.tls;
+        let (certificate, key) = (!certificate.as_os_str().is_empty(), !key.as_os_str().is_empty());
+        ensure!(certificate == key, "tls.certificate and tls.key belong together: give both, or neither");
+        if !certificate && self.trusted_proxies.is_empty() {
+            bail!(
+                "refusing to serve tokens and codes over plain HTTP: give tls.certificate and tls.key, or, behind a \
+                 proxy that terminates TLS, its address in trusted_proxies"
+            );
+        }
+        Ok(())
+    }
+
+    /// The master key: from `CHAPPE_KEY`, or from the key file.
+    pub fn master_key(&self) -> anyhow::Result<MasterKey> {
+        if let Some(key) = key_of_environment()? {
+            return Ok(key);
+        }
+        if self.key_file.as_os_str().is_empty() {
+            bail!(
+                "no master key: make one with `chappe key generate > FILE`, and name the file in key_file (or put the \
+                 key itself into CHAPPE_KEY)"
+            );
+        }
+        read_key(&self.key_file)
+    }
+}
+
+/// The key in `CHAPPE_KEY`, if there is one.
+pub fn key_of_environment() -> anyhow::Result<Option<MasterKey>> {
+    match std::env::var("CHAPPE_KEY") {
+        Ok(text) if !text.trim().is_empty() => {
+            MasterKey::parse(&text).map(Some).context("CHAPPE_KEY does not hold a master key")
+        }
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+/// Reads a key file, which must be readable by its owner alone.
+pub fn read_key(file: &Path) -> anyhow::Result<MasterKey> {
+    use std::os::unix::fs::PermissionsExt;
+    let name = file.display();
+    let metadata =
+        std::fs::metadata(file).with_context(|| format!("cannot read the master key file {name}"))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    ensure!(mode & 0o077 == 0, "the master key file {name} can be read by others: `chmod 600 {name}`");
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read the master key file {name}"))?;
+    MasterKey::parse(&text).with_context(|| format!("in {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_file_is_whole() {
+        let config = Config::defaults().unwrap();
+        let rules = config.rules().unwrap();
+        assert_eq!(rules.sends_per_phone, Limit { max: 5, within: Duration::from_secs(600) });
+        assert_eq!(rules.attempts_max, 5);
+        assert!(config.dev_settings().unwrap().rules.account_rate.is_none());
+    }
+
+    #[test]
+    fn plain_http_without_a_proxy_is_refused() {
+        let mut config = Config::defaults().unwrap();
+        assert!(config.refuse_if_unsafe().unwrap_err().to_string().contains("plain HTTP"));
+        config.tls.certificate = "chain.pem".into();
+        assert!(config.refuse_if_unsafe().is_err(), "a certificate without its key");
+        config.tls.key = "key.pem".into();
+        assert!(config.refuse_if_unsafe().is_ok());
+        config.tls = Tls { certificate: PathBuf::new(), key: PathBuf::new() };
+        config.trusted_proxies = vec!["127.0.0.1".to_owned()];
+        assert!(config.refuse_if_unsafe().is_ok());
+    }
+}

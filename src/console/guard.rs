@@ -1,0 +1,160 @@
+//! Who may look at the sandbox.
+//!
+//! Under `chappe dev` it is open, and lies on the developer's own machine — where any page of the web that the developer
+//! visits could reach for it. So a request must name this server as a person would (no foreign name that was made to
+//! resolve here), and one that changes something must come from a page of ours or from no page at all.
+//!
+//! Under `chappe serve` it takes a test token, and shows that account's messages.
+
+use crate::app::App;
+use axum::Json;
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chappe_core::{AccountId, Mode};
+use serde_json::json;
+use std::net::{IpAddr, SocketAddr};
+
+/// What a visitor may see and do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Visitor {
+    /// The developer, on `chappe dev`.
+    Developer,
+    /// The bearer of a test token.
+    Tester(AccountId),
+}
+
+impl Visitor {
+    /// Whose messages the visitor sees; `None`: everybody's.
+    pub(super) fn account(self) -> Option<AccountId> {
+        match self {
+            Visitor::Developer => None,
+            Visitor::Tester(account) => Some(account),
+        }
+    }
+
+    /// Whether the visitor sees messages of this account.
+    pub(super) fn sees(self, account: AccountId) -> bool {
+        self.account().is_none_or(|own| own == account)
+    }
+}
+
+/// Why a visitor is sent away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turned {
+    /// No test token.
+    Unauthorized,
+    /// A request that another site's page made, or under a name that is not ours.
+    Foreign,
+    /// Nothing of this name, or nothing that this visitor may see.
+    NotFound,
+    /// A parameter that cannot be read.
+    Invalid(&'static str),
+    /// The engine could not do it.
+    Failed,
+}
+
+impl IntoResponse for Turned {
+    fn into_response(self) -> Response {
+        let (status, error) = match self {
+            Turned::Unauthorized => (StatusCode::UNAUTHORIZED, "ACCESS_TOKEN_INVALID"),
+            Turned::Foreign => (StatusCode::FORBIDDEN, "FOREIGN_ORIGIN"),
+            Turned::NotFound => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+            Turned::Invalid(name) => (StatusCode::BAD_REQUEST, name),
+            Turned::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
+        };
+        (status, Json(json!({ "ok": false, "error": error }))).into_response()
+    }
+}
+
+/// Lets a visitor in, or says why not.
+pub(super) fn admit(
+    app: &App,
+    peer: SocketAddr,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Visitor, Turned> {
+    if app.settings.dev {
+        let ours = names_us(headers) && (method == Method::GET || comes_from_us(headers));
+        return if ours { Ok(Visitor::Developer) } else { Err(Turned::Foreign) };
+    }
+    let bearer = text(headers, AUTHORIZATION.as_str()).and_then(|value| value.trim().split_once(' '));
+    let token =
+        bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    let from = app.settings.trusted_proxies.client(peer.ip(), headers);
+    let digest = app.vault.token_digest(token.ok_or(Turned::Unauthorized)?);
+    let caller = app.tokens.judge(&digest, from, app.clock.now()).map_err(|_| Turned::Unauthorized)?;
+    match caller.mode {
+        Mode::Test => Ok(Visitor::Tester(caller.account)),
+        Mode::Live => Err(Turned::Unauthorized),
+    }
+}
+
+/// Whether `Host` is an address or a name that no stranger can have registered: `localhost`, or one without a dot, as
+/// containers have.
+fn names_us(headers: &HeaderMap) -> bool {
+    let Some(host) = text(headers, HOST.as_str()) else { return true };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => host.split(':').next().unwrap_or(""),
+    };
+    name.parse::<IpAddr>().is_ok() || !name.contains('.') || name.ends_with(".localhost")
+}
+
+fn comes_from_us(headers: &HeaderMap) -> bool {
+    let site_is_ours =
+        text(headers, "sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none");
+    let origin = text(headers, ORIGIN.as_str());
+    let host = text(headers, HOST.as_str()).unwrap_or("");
+    let origin_is_ours =
+        origin.is_none_or(|origin| origin.split_once("://").is_some_and(|(_, name)| name == host));
+    site_is_ours && origin_is_ours
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::{HeaderName, HeaderValue};
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn a_name_that_strangers_can_register_is_foreign() {
+        for (host, ours) in [
+            ("127.0.0.1:8787", true),
+            ("localhost:8787", true),
+            ("[::1]:8787", true),
+            ("chappe:8787", true),
+            ("app.localhost", true),
+            ("evil.example:8787", false),
+            ("127.0.0.1.evil.example", false),
+        ] {
+            assert_eq!(names_us(&headers(&[("host", host)])), ours, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_change_must_come_from_a_page_of_ours_or_from_none() {
+        let host = ("host", "127.0.0.1:8787");
+        for (extra, ours) in [
+            (vec![], true),
+            (vec![("origin", "http://127.0.0.1:8787"), ("sec-fetch-site", "same-origin")], true),
+            (vec![("origin", "http://evil.example")], false),
+            (vec![("origin", "null")], false),
+            (vec![("sec-fetch-site", "cross-site")], false),
+            (vec![("sec-fetch-site", "same-site")], false),
+        ] {
+            let all: Vec<_> = extra.iter().copied().chain([host]).collect();
+            assert_eq!(comes_from_us(&headers(&all)), ours, "{extra:?}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+#![cfg(feature = "simulation")]
+#[test]
+fn seeds() {}
