@@ -114,12 +114,12 @@ impl Config {
     /// Reads everything. A setting that does not exist, or cannot be read, is an error that names it and where it stands.
     pub fn load(file: Option<&Path>) -> anyhow::Result<Config> {
         let mut figment = Figment::from(Toml::string(DEFAULTS));
-        match file {
-            Some(file) => {
-                ensure!(file.exists(), "there is no file {}", file.display());
-                figment = figment.merge(Toml::file_exact(file));
-            }
-            None => figment = figment.merge(Toml::file_exact(FILE)),
+        if let Some(file) = file {
+            ensure!(file.exists(), "there is no file {}", file.display());
+        }
+        let file = file.unwrap_or(Path::new(FILE));
+        if file.exists() {
+            figment = figment.merge(Toml::file_exact(file));
         }
         let environment = Env::prefixed("CHAPPE_").ignore(&NOT_SETTINGS).split("__");
         figment.merge(environment).extract().context("the configuration cannot be used")

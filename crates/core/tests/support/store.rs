@@ -132,6 +132,10 @@ impl Store {
     }
 
     fn save(&mut self, book: &Book) {
+        let rows = book.changed_accounts().count() + book.changed_requests().count() + book.transfers().len();
+        let windows = book.changed_sends().count() + book.changed_failures().count();
+        let others = book.new_remembered().count() + book.changed_reports().count();
+        assert_eq!(book.is_changed(), rows + windows + others > 0);
         for transfer in book.transfers() {
             self.insert_transfer(transfer);
         }
