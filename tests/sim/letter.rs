@@ -1,0 +1,257 @@
+//! The auditor's book of one message: the dates of what happened to it, from which every status is read off when it is
+//! asked for. Where the rules change a state, this looks at the past.
+
+use crate::cast::{ATTEMPTS_MAX, CODE_LIFE, GRACE, LEASE};
+use chappe_core::text::ChannelName;
+use chappe_core::{ChannelEvent, Delivery, Time, Verification};
+use std::time::Duration;
+
+/// A message.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Letter {
+    pub(crate) sent: Time,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) callback: Option<&'static str>,
+    pub(crate) payload: Option<&'static str>,
+    /// `None` as long as the gateway drew it and nobody has looked at the phone.
+    pub(crate) code: Option<String>,
+    /// Whose token sent it.
+    pub(crate) sender: usize,
+    pub(crate) hops: Vec<ChannelName>,
+    pub(crate) hop: usize,
+    pub(crate) holder: Holder,
+    delivered: Option<Time>,
+    read: Option<Time>,
+    given_up: Option<Time>,
+    withdrawn: Option<Time>,
+    /// When its code was made worthless, if it was.
+    voided: Option<Time>,
+    proved: Option<Time>,
+    verdicts: Vec<(Verification, Time)>,
+}
+
+/// Who has a message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Holder {
+    /// A worker may take it from this moment on.
+    Queue(Time),
+    /// A worker has it until this moment.
+    Worker(Time),
+    /// A channel has it, and is asked again at this moment.
+    Channel(Option<Time>),
+    /// Perhaps a channel has it.
+    Unknown,
+    Nobody,
+}
+
+/// What hearing of a message, or looking at it, leads to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Consequence {
+    None,
+    /// It must be handed to the current hop.
+    HandOver,
+    /// Its channel must be asked.
+    Ask,
+    /// It must be taken back from its channel.
+    TakeBack,
+    /// It will not arrive: the fee goes back.
+    GiveUp,
+    /// Its delivery status changed.
+    Tell,
+}
+
+impl Letter {
+    pub(crate) fn new(sent: Time, sender: usize, hops: Vec<ChannelName>) -> Letter {
+        Letter {
+            sent,
+            ttl: None,
+            callback: None,
+            payload: None,
+            code: None,
+            sender,
+            hops,
+            hop: 0,
+            holder: Holder::Worker(sent + LEASE),
+            delivered: None,
+            read: None,
+            given_up: None,
+            withdrawn: None,
+            voided: None,
+            proved: None,
+            verdicts: Vec::new(),
+        }
+    }
+
+    pub(crate) fn status(&self) -> (Delivery, Time) {
+        let dates = [
+            (Delivery::Revoked, self.withdrawn),
+            (Delivery::Expired, self.given_up),
+            (Delivery::Read, self.read),
+            (Delivery::Delivered, self.delivered),
+        ];
+        let reached = dates.into_iter().find_map(|(status, at)| Some((status, at?)));
+        reached.unwrap_or((Delivery::Sent, self.sent))
+    }
+
+    pub(crate) fn is(&self, status: Delivery) -> bool {
+        self.status().0 == status
+    }
+
+    /// When the code stops working: ten minutes from its arrival or, as long as that is not heard of, its sending.
+    fn code_end(&self) -> Time {
+        let end = self.delivered.or(self.read).unwrap_or(self.sent) + CODE_LIFE;
+        self.voided.map_or(end, |voided| voided.min(end))
+    }
+
+    /// When its delivery is given up.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let untaken = matches!(self.holder, Holder::Queue(_) | Holder::Worker(_));
+        match self.ttl {
+            _ if !self.is(Delivery::Sent) => None,
+            Some(ttl) => Some(self.sent + ttl),
+            // Nobody could use it after its code has died; but a channel that has it may deliver it at any time.
+            None => untaken.then(|| self.code_end()),
+        }
+    }
+
+    /// When somebody must look at it.
+    pub(crate) fn due(&self) -> Option<Time> {
+        let turn = match self.holder {
+            Holder::Queue(at) | Holder::Worker(at) => Some(at),
+            Holder::Channel(ask) => ask,
+            Holder::Unknown | Holder::Nobody => None,
+        };
+        turn.into_iter().chain(self.deadline()).min()
+    }
+
+    /// What a caller sees of its code.
+    pub(crate) fn verification(&self, now: Time) -> Option<(Verification, Time)> {
+        match self.proved {
+            Some(proved) => Some((Verification::Valid, proved)),
+            None if now >= self.code_end() => Some((Verification::Expired, self.code_end())),
+            None => self.verdicts.last().copied(),
+        }
+    }
+
+    /// Judges a code. `locked`: no more may be tried at its number.
+    pub(crate) fn judge(&mut self, code: &str, locked: bool, single_use: bool, now: Time) -> (Verification, Time) {
+        let wrong = self.verdicts.iter().filter(|(verdict, _)| *verdict == Verification::Invalid).count();
+        if now >= self.code_end() {
+            return (Verification::Expired, self.code_end());
+        }
+        if locked || wrong >= ATTEMPTS_MAX {
+            if self.verdicts.last().map(|last| last.0) != Some(Verification::MaxAttemptsExceeded) {
+                self.verdicts.push((Verification::MaxAttemptsExceeded, now));
+            }
+            return (Verification::MaxAttemptsExceeded, now);
+        }
+        if self.code.as_deref() != Some(code) {
+            self.verdicts.push((Verification::Invalid, now));
+            return (Verification::Invalid, now);
+        }
+        match self.proved {
+            Some(proved) if single_use && now > proved + GRACE => (Verification::Expired, now),
+            Some(proved) => (Verification::Valid, proved),
+            None => {
+                self.proved = Some(now);
+                self.verdicts.push((Verification::Valid, now));
+                (Verification::Valid, now)
+            }
+        }
+    }
+
+    /// The caller withdraws it.
+    pub(crate) fn withdraw(&mut self, now: Time) -> Consequence {
+        self.void(now);
+        if !self.is(Delivery::Sent) {
+            return Consequence::None;
+        }
+        self.withdrawn = Some(now);
+        self.holder = Holder::Nobody;
+        Consequence::TakeBack
+    }
+
+    /// It did not arrive, and will not.
+    pub(crate) fn give_up(&mut self, now: Time) {
+        self.void(now);
+        self.given_up = Some(now);
+        self.holder = Holder::Nobody;
+    }
+
+    /// A hop of its route says something.
+    pub(crate) fn hear(&mut self, hop: usize, event: &ChannelEvent, now: Time) -> Consequence {
+        if hop >= self.hops.len() {
+            return Consequence::None;
+        }
+        let open = self.is(Delivery::Sent);
+        let over = self.is(Delivery::Expired) || self.is(Delivery::Revoked);
+        let current = hop == self.hop;
+        match event {
+            ChannelEvent::Accepted { .. } if over => return Consequence::TakeBack,
+            ChannelEvent::Accepted { poll_at, .. } if current => self.holder = Holder::Channel(*poll_at),
+            ChannelEvent::Postponed { after, .. } if current && open => self.holder = Holder::Queue(now + *after),
+            ChannelEvent::Uncertain { .. } if current && open => self.holder = Holder::Unknown,
+            ChannelEvent::Failed { .. } if current && open => {
+                if hop + 1 == self.hops.len() {
+                    return Consequence::GiveUp;
+                }
+                self.hop += 1;
+                return self.hand_over(now);
+            }
+            ChannelEvent::Delivered if open => return self.arrive(current, false, now),
+            ChannelEvent::Read if open || self.is(Delivery::Delivered) => return self.arrive(current, true, now),
+            _ => {}
+        }
+        Consequence::None
+    }
+
+    fn arrive(&mut self, current: bool, read: bool, now: Time) -> Consequence {
+        if !current || !matches!(self.holder, Holder::Channel(_)) {
+            self.holder = Holder::Nobody;
+        }
+        let date = if read { &mut self.read } else { &mut self.delivered };
+        *date = Some(now);
+        Consequence::Tell
+    }
+
+    /// Somebody looks at it because its moment has come.
+    pub(crate) fn look(&mut self, may_expire: bool, now: Time) -> Consequence {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            return if may_expire { Consequence::GiveUp } else { Consequence::None };
+        }
+        match self.holder {
+            Holder::Queue(from) if from <= now => self.hand_over(now),
+            Holder::Worker(until) if until <= now => {
+                // Only the sandbox does no harm when it is told twice.
+                if self.hops[self.hop].is_sandbox() {
+                    return self.hand_over(now);
+                }
+                self.holder = Holder::Unknown;
+                Consequence::None
+            }
+            Holder::Channel(Some(ask)) if ask <= now => {
+                self.holder = Holder::Channel(Some(now + LEASE));
+                Consequence::Ask
+            }
+            _ => Consequence::None,
+        }
+    }
+
+    fn hand_over(&mut self, now: Time) -> Consequence {
+        self.holder = Holder::Worker(now + LEASE);
+        Consequence::HandOver
+    }
+
+    /// The server starts: whichever worker had it is gone.
+    pub(crate) fn restart(&mut self, now: Time) {
+        if let Holder::Worker(until) = &mut self.holder {
+            *until = now.min(*until);
+        }
+    }
+
+    fn void(&mut self, now: Time) {
+        if self.proved.is_none() {
+            self.voided = Some(self.voided.map_or(now, |voided| voided.min(now)));
+        }
+    }
+}
