@@ -196,6 +196,10 @@ impl Book {
         Some(request)
     }
 
+    pub(crate) fn is_new(&self, id: RequestId) -> bool {
+        self.requests.contains_key(&id) && !self.originals.contains_key(&id)
+    }
+
     pub(crate) fn add_request(&mut self, request: Request) {
         self.changed.requests.insert(request.id);
         self.requests.insert(request.id, request);

@@ -278,6 +278,7 @@ impl Command {
             }
             Command::ClaimReport { report, .. } => {
                 keys.reports.insert(*report);
+                keys.reports.extend(report.earlier());
                 keys.requests.insert(report.request);
             }
             Command::ConcludeReport { report, .. } => {

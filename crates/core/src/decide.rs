@@ -11,7 +11,7 @@ use crate::command::{
 };
 use crate::ids::{AccountId, ReportId, RequestId};
 use crate::ledger::{self, Cause, Kind};
-use crate::limits::{Limit, Rate};
+use crate::limits::{Limit, Rate, Window};
 use crate::money::Money;
 use crate::phone::{Magic, Phone};
 use crate::planted::{self, Bug};
@@ -123,8 +123,9 @@ fn send_message(rules: &Rules, book: &mut Book, send: SendVerificationMessage) -
     if limited {
         let max = rules.sends_per_phone.max + usize::from(planted::is(Bug::SixthMessage));
         let limit = Limit { max, ..rules.sends_per_phone };
-        let window = book.sends.get(&(caller.mode, phone));
-        window.map_or(Ok(()), |window| window.check(limit, now)).map_err(Rejection::FloodWait)?;
+        let none = Window::default();
+        let window = book.sends.get(&(caller.mode, phone)).unwrap_or(&none);
+        window.check(limit, now).map_err(Rejection::FloodWait)?;
     }
     let cost = match prior {
         Some(_) => Money::ZERO,
@@ -181,6 +182,10 @@ fn check_status(
     entered: Option<Entered>,
 ) -> Result<Outcome, Rejection> {
     let request = own_request(book, caller, id)?;
+    if book.is_new(id) {
+        // Made in this very batch: nobody was told its id yet, so it was guessed. Nor are its number's failures loaded.
+        return Err(Rejection::RequestIdInvalid);
+    }
     let Some(entered) = entered else { return Ok(request_outcome(view(request, now))) };
     let single_use = account(book, caller)?.single_use;
 
@@ -276,30 +281,34 @@ fn hear(rules: &Rules, book: &mut Book, now: Time, id: RequestId, hop: u8, event
     let turn = hop == message.hop && message.delivery == Delivery::Sent;
     match event {
         ChannelEvent::Accepted { reference, poll_at } => {
-            let over = matches!(message.delivery, Delivery::Expired | Delivery::Revoked);
-            let known = matches!(message.progress, Progress::Accepted(_));
-            if hop == message.hop && !over {
+            if matches!(message.delivery, Delivery::Expired | Delivery::Revoked) {
+                // It was withdrawn while the channel was taking it over: take it back, from whichever hop has it.
+                let job = job(request).map(|job| Job { hop, channel, reference, ..job });
+                book.work.extend(job.map(Work::Withdraw));
+            } else if hop == message.hop {
+                let known = matches!(message.progress, Progress::Accepted(_));
                 message.progress = Progress::Accepted(poll_at);
                 message.channel_reference = reference.or(message.channel_reference.take());
-            }
-            if turn && !known {
-                request.log(now, What::Accepted(channel));
-                wipe_code(request);
-            } else if over {
-                // It was withdrawn while the channel was taking it over: take it back.
-                let job = job(request).map(|job| Job { reference: None, ..job });
-                book.work.extend(job.map(Work::Withdraw));
+                if turn && !known {
+                    request.log(now, What::Accepted(channel));
+                    wipe_code(request);
+                }
             }
         }
         ChannelEvent::Postponed { after, reason } => {
             if turn {
-                message.progress = Progress::Queued(now + after);
+                // What the channel has is not handed over again: it wants to be asked later.
+                message.progress = match message.progress {
+                    Progress::Accepted(_) => Progress::Accepted(Some(now + after)),
+                    _ => Progress::Queued(now + after),
+                };
                 request.log(now, What::Postponed(channel, reason));
             }
         }
         ChannelEvent::Uncertain { reason } => {
             if turn {
                 message.progress = Progress::Uncertain;
+                wipe_code(request);
             }
             request.log(now, What::Uncertain(channel, reason));
         }
@@ -312,7 +321,8 @@ fn hear(rules: &Rules, book: &mut Book, now: Time, id: RequestId, hop: u8, event
         ChannelEvent::Delivered | ChannelEvent::Read => {
             let read = event == ChannelEvent::Read;
             if message.confirm(read, rules.code_life, now) {
-                if hop != message.hop || !matches!(message.progress, Progress::Accepted(_)) {
+                // A message that was read has nothing more to tell; one that another hop delivered is not handed on.
+                if read || hop != message.hop || !matches!(message.progress, Progress::Accepted(_)) {
                     message.progress = Progress::Ended;
                 }
                 request.log(now, if read { What::Read(channel) } else { What::Delivered(channel) });
@@ -377,6 +387,7 @@ fn due(rules: &Rules, book: &mut Book, now: Time, id: RequestId, may_expire: boo
         Progress::Leased(until) if until <= now => {
             message.progress = Progress::Uncertain;
             request.log(now, What::Uncertain(channel, "the hand-over was interrupted".to_owned()));
+            wipe_code(&mut request);
         }
         Progress::Accepted(Some(at)) if at <= now => {
             message.progress = Progress::Accepted(Some(now + rules.lease));
@@ -434,7 +445,9 @@ fn wipe_code(request: &mut Request) {
 fn claim_report(rules: &Rules, book: &mut Book, now: Time, id: ReportId) -> Outcome {
     let due =
         book.reports.get(&id).is_some_and(|report| report.state == State::Pending && report.due_at <= now);
-    if !due {
+    let open = |report: &Report| report.state == State::Pending;
+    let first = !id.earlier().and_then(|id| book.reports.get(&id)).is_some_and(open);
+    if !due || !first {
         return Outcome::Done;
     }
     let Some(request) = book.requests.get(&id.request) else { return Outcome::Done };
@@ -496,7 +509,7 @@ fn refund(book: &mut Book, id: RequestId, now: Time) {
     };
     let (account, cost) = (request.account, request.cost);
     let Some(account) = book.change_account(account) else { return };
-    // Cannot overflow: the account had this money before.
+    // Cannot overflow: the ledger keeps room for refunds.
     let Ok(transfer) = ledger::credit(account, Kind::Refund, cost, Cause::Request(id), now) else { return };
     book.add_transfer(transfer);
     if let Some(request) = book.change_request(id) {
@@ -520,15 +533,16 @@ fn credit(
     if amount == Money::ZERO {
         return Err(Rejection::AmountInvalid);
     }
-    book.references.extend(reference.clone());
-    let cause = Cause::External { reference, reason };
+    let cause = Cause::External { reference: reference.clone(), reason };
     let account = book.change_account(id).ok_or(Rejection::AccessTokenInvalid)?;
     let transfer = match Money::ZERO.checked_sub(amount) {
+        None => return Err(Rejection::AmountInvalid),
         Some(positive) if positive.is_positive() => ledger::debit(account, kind, positive, cause, now)?,
-        _ => ledger::credit(account, kind, amount, cause, now)?,
+        Some(_) => ledger::credit(account, kind, amount, cause, now)?,
     };
     let balance = transfer.balance_after;
     book.add_transfer(transfer);
+    book.references.extend(reference);
     Ok(Outcome::Credited(balance))
 }
 

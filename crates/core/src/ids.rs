@@ -80,6 +80,14 @@ pub struct ReportId {
     pub seq: u8,
 }
 
+impl ReportId {
+    /// The report that must go out before this one.
+    pub fn earlier(self) -> Option<ReportId> {
+        let seq = self.seq.checked_sub(1).filter(|seq| *seq > 0)?;
+        Some(ReportId { seq, ..self })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

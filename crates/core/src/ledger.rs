@@ -4,6 +4,7 @@ use crate::account::{Account, Mode};
 use crate::command::Rejection;
 use crate::ids::{AccountId, RequestId};
 use crate::money::Money;
+use crate::planted::{self, Bug};
 use crate::time::Time;
 
 /// Why money moved.
@@ -87,7 +88,9 @@ pub fn debit(
     cause: Cause,
     at: Time,
 ) -> Result<Transfer, Rejection> {
-    let balance = account.balance.checked_sub(amount).filter(|balance| *balance >= Money::ZERO);
+    let floor =
+        if planted::is(Bug::OverdrawnByOne) { Money::from_micros(-amount.micros()) } else { Money::ZERO };
+    let balance = account.balance.checked_sub(amount).filter(|balance| *balance >= floor);
     let balance = balance.ok_or(Rejection::BalanceNotEnough)?;
     let (debit, credit) = (account.id, house(kind, account.mode));
     Ok(book(account, Transfer { debit, credit, ..transfer(account.id, kind, amount, cause, balance, at) }))
@@ -101,7 +104,10 @@ pub fn credit(
     cause: Cause,
     at: Time,
 ) -> Result<Transfer, Rejection> {
-    let balance = account.balance.checked_add(amount).ok_or(Rejection::AmountInvalid)?;
+    // Nobody pays in more than half of what a number holds, so that a refund always finds room.
+    let most = Money::from_micros(if kind == Kind::Refund { i64::MAX } else { i64::MAX / 2 });
+    let balance = account.balance.checked_add(amount).filter(|balance| *balance <= most);
+    let balance = balance.ok_or(Rejection::AmountInvalid)?;
     let (debit, credit) = (house(kind, account.mode), account.id);
     Ok(book(account, Transfer { debit, credit, ..transfer(account.id, kind, amount, cause, balance, at) }))
 }

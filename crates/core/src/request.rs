@@ -193,7 +193,13 @@ pub const TIMELINE_MAX: u16 = 100;
 impl Request {
     /// Writes into the timeline.
     pub fn log(&mut self, at: Time, what: What) {
-        if usize::from(self.events_stored) + self.fresh_events.len() < TIMELINE_MAX.into() {
+        // The talk of channels leaves room for what it comes to.
+        let talk = matches!(
+            what,
+            What::Postponed(..) | What::Failed(..) | What::Uncertain(..) | What::LateConfirmation(_)
+        );
+        let most = if talk { TIMELINE_MAX - 20 } else { TIMELINE_MAX };
+        if usize::from(self.events_stored) + self.fresh_events.len() < most.into() {
             self.fresh_events.push(Event { at, what });
         }
     }
@@ -254,7 +260,8 @@ impl Message {
         if now >= self.code_expires_at {
             (Verification::Expired, self.code_expires_at)
         } else if rules.locked || self.attempts >= rules.attempts_max {
-            (Verification::MaxAttemptsExceeded, now)
+            let since = self.last_check.filter(|(verdict, _)| *verdict == Verification::MaxAttemptsExceeded);
+            (Verification::MaxAttemptsExceeded, since.map_or(now, |(_, since)| since))
         } else if right && used_up {
             (Verification::Expired, now)
         } else if right {
@@ -308,7 +315,8 @@ impl Message {
         self.delivery = delivery;
         self.delivery_at = now;
         self.progress = Progress::Ended;
-        if self.verified_at.is_none() {
+        // A revoked code that was right before stays right for its life; none outlives an expired delivery.
+        if self.verified_at.is_none() || delivery == Delivery::Expired {
             self.code_expires_at = self.code_expires_at.min(now);
         }
     }

@@ -412,7 +412,7 @@ no code yet                  | 10   | code_valid 10      | code_valid 10 | code_
 wrong 1                      | 10   | code_valid 10      | code_valid 10 | code_invalid 10    | code_invalid 10 | code_invalid 1
 wrong 4                      | 10   | code_valid 10      | code_valid 10 | code_invalid 10    | code_invalid 10 | code_invalid 4
 wrong 5                      | 10   | exceeded 10        | exceeded 10   | exceeded 10        | exceeded 10   | code_invalid 5
-exceeded at 6                | 10   | exceeded 10        | exceeded 6    | exceeded 10        | exceeded 6    | exceeded 6
+exceeded at 6                | 10   | exceeded 6         | exceeded 6    | exceeded 6         | exceeded 6    | exceeded 6
 valid at 5                   | 10   | code_valid 5       | code_valid 5  | code_invalid 10    | code_valid 5  | code_valid 5
 valid at 5, 4 wrong after    | 10   | code_valid 5       | code_valid 5  | code_invalid 10    | code_valid 5  | code_valid 5
 valid at 5, 5 wrong after    | 10   | exceeded 10        | code_valid 5  | exceeded 10        | code_valid 5  | code_valid 5
@@ -432,13 +432,13 @@ delivered, revoked at 5      | 10   | expired 5          | expired 5     | expir
 valid at 4, revoked at 5     | 10   | code_valid 4       | code_valid 4  | code_invalid 10    | code_valid 4  | code_valid 4
 life over, revoked at 700    | 701  | expired 600        | expired 600   | expired 600        | expired 600   | expired 600
 delivery expired at 30       | 40   | expired 30         | expired 30    | expired 30         | expired 30    | expired 30
-valid at 5, expired at 30    | 40   | code_valid 5       | code_valid 5  | code_invalid 40    | code_valid 5  | code_valid 5
+valid at 5, expired at 30    | 40   | expired 30         | code_valid 5  | expired 30         | code_valid 5  | code_valid 5
 failed at 5                  | 10   | expired 5          | expired 5     | expired 5          | expired 5     | expired 5
 single use, valid at 5       | 35   | code_valid 5       | code_valid 5  | code_invalid 35    | code_valid 5  | code_valid 5
 single use, valid at 5       | 36   | expired 36         | code_valid 5  | code_invalid 36    | code_valid 5  | code_valid 5
 single use, no code yet      | 36   | code_valid 36      | code_valid 36 | code_invalid 36    | code_invalid 36 | -
 locked magic number          | 10   | exceeded 10        | exceeded 10   | exceeded 10        | exceeded 10   | -
-locked, asked at 6           | 10   | exceeded 10        | exceeded 6    | exceeded 10        | exceeded 6    | exceeded 6
+locked, asked at 6           | 10   | exceeded 6         | exceeded 6    | exceeded 6         | exceeded 6    | exceeded 6
 locked magic number          | 600  | expired 600        | expired 600   | expired 600        | expired 600   | expired 600
 ";
 

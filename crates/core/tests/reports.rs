@@ -57,6 +57,14 @@ fn a_report_tells_of_its_own_moment() {
     assert_eq!((view.delivery, view.verification), (Some((Delivery::Delivered, delivered_at)), None));
     assert_eq!((view.remaining_balance, view.code_entered), (None, None), "never told in reports");
     assert_eq!(view.payload.unwrap().as_str(), "order 7");
+    assert!(claim(&mut gate, id, 2).is_none(), "the first is not acknowledged yet");
+    let acknowledged = Command::ConcludeReport {
+        now: gate.now,
+        report: ReportId { request: id, seq: 1 },
+        attempt: Attempt::Acknowledged,
+        jitter_permille: 0,
+    };
+    gate.store.run(acknowledged).unwrap();
     let second = claim(&mut gate, id, 2).unwrap().view;
     assert_eq!(second.delivery, Some((Delivery::Read, gate.now)));
     assert_eq!(second.verification, Some((Verification::Valid, verified_at)));

@@ -93,11 +93,12 @@ const CHECKS: [(&str, &str); 17] = [
     (
         "a withdrawn or expired message's code is dead",
         "SELECT 'request ' || id FROM request
-         WHERE delivery IN ('expired', 'revoked') AND verified_at IS NULL AND code_expires_at > delivery_at",
+         WHERE code_expires_at > delivery_at
+           AND (delivery = 'expired' OR (delivery = 'revoked' AND verified_at IS NULL))",
     ),
     (
         "a code is verified only within its life",
-        "SELECT 'request ' || id FROM request WHERE verified_at < sent_at OR verified_at >= code_expires_at",
+        "SELECT 'request ' || id FROM request WHERE verified_at < sent_at OR verified_at > code_expires_at",
     ),
     (
         "every change of a delivery status is reported, if reports are wanted",

@@ -196,7 +196,7 @@ impl Naive {
             if letter.told.last().map(|told| told.0) != Some(Verification::MaxAttemptsExceeded) {
                 letter.told.push((Verification::MaxAttemptsExceeded, now));
             }
-            return (Verification::MaxAttemptsExceeded, now);
+            return *letter.told.last().unwrap();
         }
         if code != CODE {
             letter.told.push((Verification::Invalid, now));
@@ -249,7 +249,11 @@ impl Naive {
             News::Accepted { ask_after_s } if current => {
                 letter.holder = Holder::Channel(ask_after_s.map(after))
             }
-            News::Postponed { secs } if current && open => letter.holder = Holder::Queue(after(secs)),
+            News::Postponed { secs } if current && open => {
+                let kept = matches!(letter.holder, Holder::Channel(_));
+                letter.holder =
+                    if kept { Holder::Channel(Some(after(secs))) } else { Holder::Queue(after(secs)) };
+            }
             News::Uncertain if current && open => letter.holder = Holder::Nobody,
             News::Failed if current && open && hop + 1 < letter.hops.len() => {
                 letter.hop += 1;
@@ -317,7 +321,7 @@ impl Naive {
         let Request { id, who, price, letter, .. } = &mut self.requests[at];
         let letter = letter.as_mut().unwrap();
         letter.given_up = Some(self.now);
-        letter.void(self.now);
+        letter.voided.get_or_insert(self.now);
         letter.report(self.now);
         self.purses[*who] += *price;
         self.work.push(("withdraw", *id));
@@ -410,7 +414,7 @@ impl Letter {
     }
 
     fn arrive(&mut self, hop: usize, read: bool, now: Moment) {
-        if hop != self.hop || !matches!(self.holder, Holder::Channel(_)) {
+        if read || hop != self.hop || !matches!(self.holder, Holder::Channel(_)) {
             self.holder = Holder::Nobody;
         }
         let date = if read { &mut self.read } else { &mut self.delivered };
