@@ -50,8 +50,7 @@ impl Tokens {
         if !is_allowed(&token.allowed, from) {
             return Err(Rejection::IpNotAllowed);
         }
-        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        uses.insert(token.id, TokenUse { token: token.id, at: now, from });
+        self.note(token.id, now, from);
         Ok(Caller { account: token.account, token: token.id, mode: token.mode })
     }
 
@@ -65,6 +64,13 @@ impl Tokens {
         let snapshot = self.snapshot();
         let good = snapshot.by_id.values().filter(|token| token.mode == mode && token.is_good(now));
         good.min_by_key(|token| token.id).cloned()
+    }
+
+    /// Notes a use. When somebody else is noting one at this moment, this one is left out: under load another follows.
+    fn note(&self, token: TokenId, at: Time, from: IpAddr) {
+        if let Ok(mut uses) = self.uses.try_lock() {
+            uses.insert(token, TokenUse { token, at, from });
+        }
     }
 
     /// The uses since the last call, one a token.

@@ -62,8 +62,9 @@ async fn sleep(
     due_at: Option<chappe_core::Time>,
     stopped: &mut watch::Receiver<bool>,
 ) {
-    let until_due = due_at.map_or(SLEEP_MAX, |due_at| due_at.since(app.clock.now()));
-    let pause = until_due.clamp(SLEEP_MIN, SLEEP_MAX);
+    let now = app.clock.now();
+    let pause = due_at.map_or(SLEEP_MAX, |due_at| due_at.since(now)).clamp(SLEEP_MIN, SLEEP_MAX);
+    wake.expect(now + pause);
     tokio::select! {
         () = tokio::time::sleep(pause) => {}
         () = wake.wait() => {}

@@ -45,6 +45,11 @@ impl Wake {
         Time::from_micros(self.next_micros.swap(i64::MAX, Ordering::AcqRel))
     }
 
+    /// The worker is going to look at this moment anyway: what falls due later need not wake it.
+    pub fn expect(&self, time: Time) {
+        self.next_micros.fetch_min(time.micros(), Ordering::AcqRel);
+    }
+
     /// Waits until something earlier falls due, or the worker is woken.
     pub async fn wait(&self) {
         self.notify.notified().await;

@@ -204,6 +204,12 @@ impl Request {
         }
     }
 
+    /// Notes that its fresh events were saved.
+    pub fn mark_saved(&mut self) {
+        self.events_stored += self.fresh_events.len() as u16;
+        self.fresh_events.clear();
+    }
+
     /// The channel whose turn it is.
     pub fn channel(&self) -> &ChannelName {
         let hop = self.message.as_ref().map_or(0, |message| usize::from(message.hop));

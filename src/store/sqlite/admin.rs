@@ -160,6 +160,7 @@ impl Writer {
                  (SELECT account_id, phone_key FROM phone_failure WHERE last_at < ?1 LIMIT ?2)",
             params![failures_before.micros(), PURGE_ROWS],
         )?;
+        self.cache.clear();
         // By id where the id tells when the message was sent, by the index of late messages where it does not.
         let Range { start, end } = codes_sent;
         let (first, last) = (RequestId::floor(start).number(), RequestId::floor(end).number());
@@ -184,6 +185,7 @@ impl Writer {
 
     /// See [`super::super::Store::clear_sandbox`].
     pub fn clear_sandbox(&mut self, account: Option<AccountId>) -> Result<(), StoreError> {
+        self.cache.clear();
         // A message that still waits to be handed over keeps its code, and arrives after the clearing.
         let clear = "UPDATE request SET code_sealed = NULL
                      WHERE channel = 'sandbox' AND code_sealed IS NOT NULL AND progress NOT IN ('queued', 'leased')

@@ -1,12 +1,13 @@
 //! Loading the rows of a batch.
 
+use super::cache::RecentRequests;
 use super::recent::RecentSends;
 use super::rows;
 use crate::store::records::StoreError;
 use crate::vault::Vault;
 use chappe_core::book::{Remembered, Sender};
 use chappe_core::limits::Window;
-use chappe_core::{AccountId, Book, Keys, Money, RequestId, Time};
+use chappe_core::{AccountId, Book, Keys, Money, Request, RequestId, Time};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
 
@@ -21,24 +22,23 @@ pub(super) fn load(
     connection: &Connection,
     vault: &Vault,
     recent: &RecentSends,
+    cache: &RecentRequests,
     keys: &Keys,
     book: &mut Book,
 ) -> Result<Stored, StoreError> {
     let mut stored = Stored::default();
     let mut accounts = keys.accounts.clone();
-    if !keys.requests.is_empty() {
-        let mut find =
-            connection.prepare_cached(&format!("SELECT {} FROM request WHERE id = ?1", rows::REQUEST))?;
-        for id in &keys.requests {
-            let mut found = find.query([id.number()])?;
-            if let Some(row) = found.next()? {
-                let request = rows::request(vault, row)?;
-                accounts.insert(request.account);
-                if request.message.as_ref().is_some_and(|message| message.code.is_some()) {
-                    stored.with_code.insert(*id);
-                }
-                book.put_request(request);
+    for id in &keys.requests {
+        let request = match cache.get(*id) {
+            Some(request) => Some(request.clone()),
+            None => find_request(connection, vault, *id)?,
+        };
+        if let Some(request) = request {
+            accounts.insert(request.account);
+            if request.message.as_ref().is_some_and(|message| message.code.is_some()) {
+                stored.with_code.insert(*id);
             }
+            book.put_request(request);
         }
     }
     let mut find =
@@ -65,6 +65,17 @@ pub(super) fn load(
         }
     }
     Ok(stored)
+}
+
+fn find_request(
+    connection: &Connection,
+    vault: &Vault,
+    id: RequestId,
+) -> Result<Option<Request>, StoreError> {
+    let mut find =
+        connection.prepare_cached(&format!("SELECT {} FROM request WHERE id = ?1", rows::REQUEST))?;
+    let mut found = find.query([id.number()])?;
+    found.next()?.map(|row| rows::request(vault, row)).transpose()
 }
 
 /// The recent wrong codes for the numbers of the requests at which codes are guessed.

@@ -2,6 +2,7 @@
 
 mod admin;
 mod audit;
+mod cache;
 mod load;
 mod reads;
 mod recent;
@@ -11,6 +12,7 @@ mod save;
 use super::Durability;
 use super::records::StoreError;
 use crate::vault::Vault;
+use cache::RecentRequests;
 use chappe_core::{Book, Keys, RequestId, Time};
 use recent::RecentSends;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -39,6 +41,8 @@ pub struct Writer {
     /// Messages of the limit's window by number. They are derived from the request rows, and kept in memory since a
     /// table of them would touch a page of its own for almost every message.
     recent: RecentSends,
+    /// Requests written lately.
+    cache: RecentRequests,
     /// Held as long as this process serves the database.
     lock: Option<File>,
     /// Makes the next commit fail, for simulation.
@@ -85,6 +89,7 @@ impl Writer {
             directory: directory.to_owned(),
             vault,
             recent: RecentSends::default(),
+            cache: RecentRequests::default(),
             lock: None,
             #[cfg(feature = "simulation")]
             fail_next_commit: false,
@@ -127,7 +132,7 @@ impl Writer {
     ) -> Result<(R, Book), StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut book = Book::default();
-        let stored = load::load(&transaction, &self.vault, &self.recent, keys, &mut book)?;
+        let stored = load::load(&transaction, &self.vault, &self.recent, &self.cache, keys, &mut book)?;
         let result = decide(&mut book);
         if book.is_changed() {
             save::save(&transaction, &self.vault, &stored, &book)?;
@@ -137,6 +142,7 @@ impl Writer {
             }
             transaction.commit()?;
             self.recent.apply(&self.vault, &book);
+            self.cache.apply(&book);
         }
         Ok((result, book))
     }

