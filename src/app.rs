@@ -9,7 +9,7 @@ use crate::store::{Reader, Store, StoreError};
 use crate::tokens::Tokens;
 use crate::vault::Vault;
 use crate::work::wake::Wakes;
-use chappe_core::{RequestId, Rules, Time, Work};
+use chappe_core::{AccountId, RequestId, Rules, Time, Work};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -30,6 +30,8 @@ pub struct Settings {
     pub queue_max: usize,
     /// Which peers may say whom they speak for.
     pub trusted_proxies: TrustedProxies,
+    /// Whether callers are served only through those: without TLS of its own, a server must not be spoken to directly.
+    pub proxies_only: bool,
     /// Where reports may go.
     pub outbound: OutboundPolicy,
     /// Whether this is `chappe dev`: the sandbox is open to everybody and its clock can be moved.
@@ -47,8 +49,10 @@ pub struct App {
     pub random: Random,
     /// Keys.
     pub vault: Vault,
-    /// Reads beside the engine.
+    /// Reads of workers, beside the engine.
     pub reader: Reader,
+    /// Reads of pages, so that a person's question never keeps a worker waiting.
+    pub pages: Reader,
     /// Where commands go.
     pub engine: Engine,
     /// The channels.
@@ -60,7 +64,7 @@ pub struct App {
     /// Wakes of the workers.
     pub wakes: Wakes,
     /// Requests that changed, for pages that are live.
-    pub changed: broadcast::Sender<RequestId>,
+    pub changed: broadcast::Sender<(AccountId, RequestId)>,
     /// Tells live pages that the sandbox was cleared or its clock moved.
     pub sandbox_news: broadcast::Sender<SandboxNews>,
     /// Becomes true when the server stops: connections that are open for good must end then.
@@ -71,8 +75,8 @@ pub struct App {
 /// What happens to the sandbox as a whole.
 #[derive(Clone, Copy, Debug)]
 pub enum SandboxNews {
-    /// Its inbox was emptied.
-    Cleared,
+    /// Its inbox was emptied: an account's, or everybody's.
+    Cleared(Option<AccountId>),
     /// Its clock was moved to this moment.
     Clock(Time),
 }
@@ -96,7 +100,7 @@ impl App {
         random: Random,
     ) -> Result<(Arc<App>, Engines), StoreError> {
         store.start_serving(clock.now(), settings.rules.sends_per_phone.within).await?;
-        let reader = store.reader()?;
+        let (reader, pages) = (store.reader()?, store.reader()?);
         let last_id = store.last_request().await?.map_or(0, RequestId::number);
         let (work, work_queue) = mpsc::channel(WORK_QUEUE);
         let (changed, _) = broadcast::channel(CHANGES_BUFFER);
@@ -113,6 +117,7 @@ impl App {
             random,
             vault,
             reader,
+            pages,
             engine,
             tokens,
             wakes,

@@ -23,8 +23,11 @@ pub const DEFAULTS: &str = include_str!("../chappe.default.toml");
 /// The operator's file that is read when none is named.
 const FILE: &str = "chappe.toml";
 
+/// The longest queue that can be set: each place takes memory.
+const QUEUE_MAX: usize = 1 << 20;
+
 /// Variables of the environment that are no settings: they stand for flags, or hold secrets.
-const NOT_SETTINGS: [&str; 7] = ["key", "token", "own_number", "balance", "base_url", "json", "config"];
+const NOT_SETTINGS: [&str; 6] = ["key", "token", "own_number", "balance", "base_url", "config"];
 
 /// What the operator can set. `chappe.default.toml` says what each means.
 #[derive(Clone, Debug, Deserialize)]
@@ -82,8 +85,29 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PriceSettings {
-    default: String,
-    by_prefix: BTreeMap<String, String>,
+    default: Amount,
+    by_prefix: BTreeMap<String, Amount>,
+}
+
+/// An amount as a text, exact; or a number, as a variable of the environment gives it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Amount {
+    Text(String),
+    Whole(u32),
+    Number(f64),
+}
+
+impl Amount {
+    fn money(&self) -> anyhow::Result<Money> {
+        let text = match self {
+            Amount::Text(text) => text.clone(),
+            Amount::Whole(number) => number.to_string(),
+            // The shortest text that reads as this number is the one that was written.
+            Amount::Number(number) => number.to_string(),
+        };
+        text.parse().with_context(|| format!("the price {text:?} cannot be used"))
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -121,7 +145,11 @@ impl Config {
         if file.exists() {
             figment = figment.merge(Toml::file_exact(file));
         }
-        let environment = Env::prefixed("CHAPPE_").ignore(&NOT_SETTINGS).split("__");
+        // A cluster that runs a service named `chappe` sets variables of its own: CHAPPE_PORT, CHAPPE_SERVICE_HOST…
+        let of_cluster = |name: &str| name.starts_with("port") || name.starts_with("service_");
+        let environment = Env::prefixed("CHAPPE_").ignore(&NOT_SETTINGS);
+        let environment = environment.filter(move |name| !of_cluster(&name.as_str().to_ascii_lowercase()));
+        let environment = environment.split("__");
         figment.merge(environment).extract().context("the configuration cannot be used")
     }
 
@@ -132,18 +160,24 @@ impl Config {
 
     /// The rules that this configuration makes.
     pub fn rules(&self) -> anyhow::Result<Rules> {
-        let price =
-            |text: &str| text.parse::<Money>().with_context(|| format!("the price {text:?} cannot be used"));
         let by_prefix = self.prices.by_prefix.iter();
-        let by_prefix = by_prefix.map(|(prefix, text)| Ok((prefix.clone(), price(text)?)));
+        let by_prefix = by_prefix.map(|(prefix, amount)| Ok((prefix.clone(), amount.money()?)));
         let Limits { sends_per_phone, attempts_per_request, failures_per_phone, .. } = self.limits;
         ensure!(
             sends_per_phone > 0 && attempts_per_request > 0 && failures_per_phone > 0,
             "limits.sends_per_phone, limits.attempts_per_request and limits.failures_per_phone must be above 0"
         );
+        ensure!(
+            (30..=86_400).contains(&self.codes.life_s),
+            "codes.life_s must be from 30 to 86400: a code that is dead before it arrives is of no use to anybody"
+        );
+        ensure!(
+            (60..=30 * 86_400).contains(&self.idempotency.life_s),
+            "idempotency.life_s must be from 60 to 2592000"
+        );
         let rate = Rate { per_second: self.limits.account_per_second, burst: self.limits.account_burst };
         Ok(Rules {
-            prices: Prices::new(price(&self.prices.default)?, by_prefix.collect::<anyhow::Result<_>>()?)?,
+            prices: Prices::new(self.prices.default.money()?, by_prefix.collect::<anyhow::Result<_>>()?)?,
             sends_per_phone: Limit {
                 max: sends_per_phone,
                 within: Duration::from_secs(self.limits.sends_window_s),
@@ -166,7 +200,7 @@ impl Config {
             parse_range(text)
                 .with_context(|| format!("{text:?} in trusted_proxies is no address or CIDR range"))
         };
-        ensure!(self.queue > 0, "queue must be above 0");
+        ensure!((1..=QUEUE_MAX).contains(&self.queue), "queue must be from 1 to {QUEUE_MAX}");
         Ok(Settings {
             rules: self.rules()?,
             live: self.routes.live,
@@ -175,6 +209,7 @@ impl Config {
                 self.trusted_proxies.iter().map(range).collect::<Result<_, _>>()?,
             ),
             outbound: OutboundPolicy::PublicOnly,
+            proxies_only: self.tls.certificate.as_os_str().is_empty(),
             dev: false,
         })
     }
@@ -186,6 +221,7 @@ impl Config {
         let settings = self.settings()?;
         Ok(Settings {
             rules,
+            proxies_only: false,
             live: Live::Sandbox,
             outbound: OutboundPolicy::LoopbackToo,
             dev: true,

@@ -143,6 +143,7 @@ impl Random {
     /// Fills `bytes`.
     pub fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
         match self {
+            #[allow(clippy::disallowed_methods)] // This is the door.
             Random::Os => getrandom::fill(bytes).map_err(|_| NoEntropy),
             Random::Seeded(state) => {
                 let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,7 +3,7 @@
 use crate::net::address::is_allowed;
 use crate::store::{Reader, StoreError, TokenRow, TokenUse};
 use chappe_core::command::Caller;
-use chappe_core::{Mode, Rejection, Time, TokenId};
+use chappe_core::{AccountId, Mode, Rejection, Time, TokenId};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -16,6 +16,14 @@ pub type Token = Arc<TokenRow>;
 pub struct Tokens {
     snapshot: RwLock<Arc<Snapshot>>,
     uses: Mutex<HashMap<TokenId, TokenUse>>,
+    under_way: Mutex<HashMap<AccountId, usize>>,
+}
+
+/// A call under way; it is over when this is dropped.
+#[derive(Debug)]
+pub struct Place<'a> {
+    tokens: &'a Tokens,
+    account: AccountId,
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +37,7 @@ impl Tokens {
     /// Reads all tokens.
     pub async fn read(reader: &Reader) -> Result<Tokens, StoreError> {
         let snapshot = RwLock::new(Arc::new(Snapshot::read(reader).await?));
-        Ok(Tokens { snapshot, uses: Mutex::default() })
+        Ok(Tokens { snapshot, uses: Mutex::default(), under_way: Mutex::default() })
     }
 
     /// Reads them anew if any has changed. To be called several times a second.
@@ -52,6 +60,17 @@ impl Tokens {
         }
         self.note(token.id, now, from);
         Ok(Caller { account: token.account, token: token.id, mode: token.mode })
+    }
+
+    /// Counts a call of an account as under way, if the account has fewer than `most`.
+    pub fn enter(&self, account: AccountId, most: usize) -> Result<Place<'_>, Rejection> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = under_way.entry(account).or_default();
+        if *count >= most.max(1) {
+            return Err(Rejection::FloodWait(1));
+        }
+        *count += 1;
+        Ok(Place { tokens: self, account })
     }
 
     /// The token with this id, also when it has ended: its reports are still signed with it.
@@ -81,6 +100,16 @@ impl Tokens {
 
     fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut under_way = self.tokens.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = under_way.get_mut(&self.account) {
+            // The entry stays: there are no more of them than accounts.
+            *count = count.saturating_sub(1);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use chappe_core::{CodeMac, Phone, RequestId};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -47,6 +47,7 @@ pub struct Vault {
     token: Hmac<Sha256>,
     code: Hmac<Sha256>,
     phone: Hmac<Sha256>,
+    idempotency: Hmac<Sha256>,
     seals: [Aes256GcmSiv; 4],
     check: [u8; 8],
 }
@@ -93,22 +94,14 @@ impl Vault {
     /// Derives every key from the master key.
     pub fn new(master: &MasterKey) -> Vault {
         let hkdf = Hkdf::<Sha256>::new(Some(b"chappe v1"), master.0.as_slice());
-        let derive = |label: &str| {
-            let mut key = Zeroizing::new([0; 32]);
-            // 32 bytes are within what HKDF-SHA256 can expand to, so this cannot fail.
-            let _ = hkdf.expand(label.as_bytes(), key.as_mut_slice());
-            key
-        };
-        let mac = |label: &str| keyed(derive(label).as_slice());
-        let seal = |label: &str| {
-            Aes256GcmSiv::new(derive(label).as_slice().try_into().unwrap_or(&Default::default()))
-        };
-        let mut check = [0; 8];
-        let _ = hkdf.expand(b"check value", &mut check);
+        let mac = |label: &str| keyed(expand::<32>(&hkdf, label).as_slice());
+        let seal = |label: &str| Aes256GcmSiv::new(&(*expand::<32>(&hkdf, label)).into());
+        let check = *expand::<8>(&hkdf, "check value");
         Vault {
             token: mac("token digest"),
             code: mac("code digest"),
             phone: mac("phone digest"),
+            idempotency: mac("idempotency digest"),
             seals: [seal("token seal"), seal("code seal"), seal("phone seal"), seal("own number seal")],
             check,
         }
@@ -136,6 +129,17 @@ impl Vault {
     pub fn phone_key(&self, phone: Phone) -> i64 {
         let full = digest(&self.phone, &[&phone.number().to_be_bytes()]);
         i64::from_be_bytes(*full.first_chunk::<8>().unwrap_or(&[0; 8]))
+    }
+
+    /// The digest of an idempotency key, or of what was said under one: numbers and codes among it, which a digest without
+    /// a key would give away to whoever tries them all. Each part counts with its length, so that no two lists look alike.
+    pub fn idempotency_digest<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+        let mut mac = self.idempotency.clone();
+        for part in parts {
+            Mac::update(&mut mac, &(part.len() as u64).to_be_bytes());
+            Mac::update(&mut mac, part);
+        }
+        mac.finalize().into_bytes().into()
     }
 
     /// Seals a value for a row. The nonce is the row's id: AES-GCM-SIV stays safe should one row ever be sealed twice.
@@ -169,6 +173,13 @@ fn nonce(row: i64) -> Nonce {
 }
 
 #[allow(clippy::expect_used)]
+fn expand<const N: usize>(hkdf: &Hkdf<Sha256>, label: &str) -> Zeroizing<[u8; N]> {
+    let mut key = Zeroizing::new([0; N]);
+    hkdf.expand(label.as_bytes(), key.as_mut_slice()).expect("HKDF-SHA256 gives far more than 32 bytes");
+    key
+}
+
+#[allow(clippy::expect_used)]
 fn keyed(key: &[u8]) -> Hmac<Sha256> {
     <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length")
 }
@@ -177,17 +188,6 @@ fn digest(keyed: &Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = keyed.clone();
     parts.iter().for_each(|part| Mac::update(&mut mac, part));
     mac.finalize().into_bytes().into()
-}
-
-/// SHA-256 of several parts, each prefixed with its length so that no two lists of parts look alike. For digests that
-/// need no key: what is digested is no secret that could be guessed.
-pub fn plain_digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().into()
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub enum Refusal {
     Rejected(Rejection),
     /// The engine could not do it.
     Engine(Failure),
+    /// Spoken to directly, without TLS, instead of through a proxy.
+    ProxyRequired,
     /// Not GET or POST.
     MethodNotAllowed,
     /// The body is over 64 KiB.
@@ -52,6 +54,7 @@ impl Refusal {
             }
             Refusal::Engine(Failure::Overloaded) => (StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED"),
             Refusal::Engine(Failure::Internal) => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
+            Refusal::ProxyRequired => (StatusCode::FORBIDDEN, "PROXY_REQUIRED"),
             Refusal::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Refusal::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE"),
             Refusal::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "BODY_TIMEOUT"),

@@ -3,7 +3,6 @@
 use super::answer::{Answer, Refusal};
 use super::params::{Param, Params};
 use crate::app::App;
-use crate::vault::plain_digest;
 use crate::wire::request_status;
 use chappe_core::command::{
     Caller, CheckSendAbility, Entered, Idempotency, MessageParams, SendVerificationMessage,
@@ -85,8 +84,9 @@ impl Call<'_> {
             Outcome::Request(view) => Ok(Answer::Request(Box::new(request_status(&view)))),
             Outcome::Balance(balance) => Ok(Answer::Balance(balance)),
             Outcome::Revoked => Ok(Answer::True),
+            // No command of a caller comes to this.
             Outcome::Report(_) | Outcome::Credited(_) | Outcome::AlreadyCredited | Outcome::Done => {
-                Ok(Answer::True)
+                Err(Refusal::Engine(crate::engine::Failure::Internal))
             }
         }
     }
@@ -195,7 +195,8 @@ impl Call<'_> {
             return Err(Rejection::IdempotencyKeyInvalid);
         }
         let said = std::iter::once(method.name()).chain(self.params.spoken()).map(str::as_bytes);
-        Ok(Some(Idempotency { key: plain_digest([key]), body: plain_digest(said) }))
+        let vault = &self.app.vault;
+        Ok(Some(Idempotency { key: vault.idempotency_digest([key]), body: vault.idempotency_digest(said) }))
     }
 }
 

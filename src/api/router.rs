@@ -19,6 +19,9 @@ use std::time::Duration;
 
 /// The largest body that is read, in bytes.
 const BODY_MAX_BYTES: usize = 64 * 1024;
+/// The calls of one account may fill one part in so many of the queue; more of them are told to wait a second, so that
+/// no account leaves no room for the others.
+const ACCOUNT_SHARE: usize = 4;
 /// How long a body may take.
 const BODY_MAX: Duration = Duration::from_secs(10);
 
@@ -58,9 +61,13 @@ async fn answer(app: &App, peer: SocketAddr, parts: &Parts, body: Body) -> Resul
     if parts.method != http::Method::GET && parts.method != http::Method::POST {
         return Err(Refusal::MethodNotAllowed);
     }
+    if app.settings.proxies_only && !app.settings.trusted_proxies.lists(peer.ip()) {
+        return Err(Refusal::ProxyRequired);
+    }
     let body = read(&parts.headers, body).await?;
     let params = Params::parse(parts.uri.query(), header(&parts.headers, CONTENT_TYPE), &body)?;
     let caller = authenticate(app, peer, &parts.headers, &params)?;
+    let _place = app.tokens.enter(caller.account, app.settings.queue_max / ACCOUNT_SHARE)?;
     let idempotency_key = parts.headers.get(IDEMPOTENCY_KEY).map(|value| value.as_bytes());
     Call { app, caller, params: &params, idempotency_key }.answer(method).await
 }

@@ -1,7 +1,7 @@
 //! Calls of the API, through the client library: against this gateway, or any that speaks the same API.
 
 use super::{Done, block_on, output};
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use chappe_client::client::Client;
 use chappe_client::wire::{RequestStatus, SendMessage, VerificationState};
 use clap::Args;
@@ -133,6 +133,8 @@ pub(super) fn send(args: SendArgs, json: bool) -> Done {
 pub(super) fn verify(args: VerifyArgs, json: bool) -> Done {
     let client = args.target.client()?;
     let code = args.code.as_deref();
+    // The wire takes an empty code for none, and would tell an earlier verdict.
+    ensure!(code != Some(""), "the code is empty");
     let status = block_on(async { Ok(client.check_verification_status(&args.request_id, code).await?) })?;
     show(&status, json)?;
     let valid =

@@ -52,10 +52,13 @@ pub(super) fn run(args: DevArgs) -> Done {
     })?;
     ensure!(args.balance >= Money::ZERO, "--balance must not be below 0");
     let settings = config.dev_settings()?;
-    server::runtime()?.block_on(async {
+    server::block_on(async {
         create_directory(&args.data)?;
         let vault = Vault::new(&master_key(&args.data)?);
         let mut store = Store::open_sqlite(&args.data, vault.clone(), Durability::Full)?;
+        // First of all the database must be ours: nothing is filled up beside a server that runs.
+        store.start_serving(Clock::system().now(), settings.rules.sends_per_phone.within).await?;
+        store.claim_for("dev").await?;
         let token = prepare(&mut store, &settings.rules, &args, own_number).await?;
         let server = Server { store, settings, vault, listen: args.listen, tls: None };
         server::run(server, |_, address| greet(address, &token)).await

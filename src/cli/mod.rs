@@ -89,6 +89,8 @@ type Done = anyhow::Result<ExitCode>;
 
 /// Carries a command out.
 pub fn run(cli: Cli) -> ExitCode {
+    // Whatever is written holds secrets or seals of secrets: it is for this user alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // One provider of cryptography for every TLS connection. Fails only if one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let done = match cli.command {

@@ -4,6 +4,7 @@ use super::server::{self, Server};
 use super::{Done, create_directory};
 use crate::channels::Live;
 use crate::config::Config;
+use crate::env::Clock;
 use crate::store::{Durability, Store};
 use crate::vault::Vault;
 use anyhow::{Context, ensure};
@@ -51,7 +52,7 @@ pub(super) fn run(args: ServeArgs) -> Done {
         );
     }
     let vault = Vault::new(&key);
-    server::runtime()?.block_on(async {
+    server::block_on(async {
         create_directory(&config.data)?;
         let tls = if config.tls.certificate.as_os_str().is_empty() {
             None
@@ -60,7 +61,9 @@ pub(super) fn run(args: ServeArgs) -> Done {
             Some(loaded.context("tls.certificate and tls.key cannot be used")?)
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let store = Store::open_sqlite(&config.data, vault.clone(), Durability::Full)?;
+        let mut store = Store::open_sqlite(&config.data, vault.clone(), Durability::Full)?;
+        store.start_serving(Clock::system().now(), settings.rules.sends_per_phone.within).await?;
+        store.claim_for("serve").await?;
         let server = Server { store, settings, vault, listen: config.listen, tls };
         server::run(server, |_, address| {
             println!("ready {scheme}://{address}");

@@ -8,9 +8,11 @@ use crate::store::Store;
 use crate::vault::Vault;
 use crate::work::Workers;
 use crate::{api, console, numbering};
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail, ensure};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
+use std::future::Future;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,6 +20,8 @@ use tracing_subscriber::EnvFilter;
 
 /// How long open calls have to finish when the server stops.
 const CALLS_PATIENCE: Duration = Duration::from_secs(10);
+/// How long threads have that hang in the operating system.
+const RUNTIME_PATIENCE: Duration = Duration::from_secs(1);
 /// How long workers have to finish what they have in hand.
 const WORKERS_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,7 +37,9 @@ pub(super) struct Server {
 /// Writes the log to standard error, so that standard output stays for what was asked.
 pub(super) fn init_log(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter).with_context(|| format!("log.filter {:?}", log.filter))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     let set = match log.format {
         LogFormat::Text => subscriber.with_target(false).try_init(),
         LogFormat::Json => subscriber.json().try_init(),
@@ -61,30 +67,37 @@ pub(super) async fn run(server: Server, ready: impl FnOnce(&App, SocketAddr)) ->
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         runtime.block_on(batches.run()).map_err(anyhow::Error::from)
     })?;
-    let workers = Workers::start(&app, work);
+    let mut workers = Workers::start(&app, work);
     let handle = Handle::new();
     let router = api::router().merge(console::router(&app)).with_state(app.clone());
-    let serving = tokio::spawn(bound.serve(router, tls, handle.clone()));
+    let mut serving = tokio::spawn(bound.serve(router, tls, handle.clone()));
     ready(&app, address);
 
-    tokio::select! {
-        () = stop.wait() => tracing::info!("stopping: open calls are finished first"),
-        () = engine_death(&engine) => {}
+    let asked = tokio::select! {
+        () = stop.wait() => true,
+        () = engine_death(&engine) => false,
+        () = workers.ended() => false,
+        _ = &mut serving => false,
+    };
+    match asked {
+        true => tracing::info!("stopping: open calls are finished first"),
+        false => tracing::error!("a part of the server has died, so all of it stops"),
     }
     app.stopping.send_replace(true);
     handle.graceful_shutdown(Some(CALLS_PATIENCE));
-    let served = tokio::select! {
-        served = serving => served,
-        () = stop.wait() => {
-            tracing::warn!("stopping at once");
-            return Ok(());
+    let finish = async {
+        if !serving.is_finished() {
+            let _ = serving.await;
         }
+        workers.stop(WORKERS_PATIENCE).await;
+        app.engine.close();
+        tokio::task::spawn_blocking(move || engine.join()).await
     };
-    workers.stop(WORKERS_PATIENCE).await;
-    app.engine.close();
-    let engine = tokio::task::spawn_blocking(move || engine.join()).await?;
-    engine.map_err(|_| anyhow!("the engine panicked"))??;
-    served?.context("the server failed")?;
+    tokio::select! {
+        engine = finish => engine?.map_err(|_| anyhow!("the engine panicked"))??,
+        () = stop.wait() => bail!("stopped at once: what was under way is taken up at the next start"),
+    }
+    ensure!(asked, "a part of the server has died; the log says which");
     tracing::info!("stopped");
     Ok(())
 }
@@ -118,7 +131,11 @@ impl StopSignal {
     }
 }
 
-/// A runtime for a server.
-pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+/// Runs a server on a runtime of its own.
+pub(super) fn block_on(server: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(server);
+    // A look-up of a name that hangs is not waited for.
+    runtime.shutdown_timeout(RUNTIME_PATIENCE);
+    done
 }

@@ -50,6 +50,8 @@ pub(super) enum Turned {
     NotFound,
     /// A parameter that cannot be read.
     Invalid(&'static str),
+    /// Too many pages are live.
+    Crowded,
     /// The engine could not do it.
     Failed,
 }
@@ -61,6 +63,7 @@ impl IntoResponse for Turned {
             Turned::Foreign => (StatusCode::FORBIDDEN, "FOREIGN_ORIGIN"),
             Turned::NotFound => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Turned::Invalid(name) => (StatusCode::BAD_REQUEST, name),
+            Turned::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_STREAMS"),
             Turned::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
         };
         (status, Json(json!({ "ok": false, "error": error }))).into_response()

@@ -35,6 +35,8 @@ const ADVANCE_MAX_S: u64 = 366 * 24 * 3600;
 const ROUNDS_MAX: usize = 1_000;
 /// The number of the example call: a magic one that delivers at once, and is nobody's own.
 pub const EXAMPLE_NUMBER: &str = "9996600100";
+/// How many pages may be live at once.
+const STREAMS_MAX: usize = 256;
 const BODY_MAX_BYTES: usize = 4 * 1024;
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -137,9 +139,12 @@ async fn page(
     headers: HeaderMap,
     Query(filter): Query<Filter>,
 ) -> Result<Response, Turned> {
-    // A number that cannot be one has no messages; the page says so without a fuss.
-    let phone = filter.phone().unwrap_or(None);
-    let messages = read(&app, visitor, phone, LIST_MAX).await?;
+    // What cannot be a number has no messages, and the page says so without a fuss.
+    let (phone, messages) = match filter.phone() {
+        Ok(phone) => (phone, read(&app, visitor, phone, LIST_MAX).await?),
+        Err(_) => (None, Vec::new()),
+    };
+    let asked: String = filter.phone_number.chars().filter(char::is_ascii_digit).collect();
     let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
     let base_url = format!("http://{host}");
     let now = app.clock.now();
@@ -148,7 +153,7 @@ async fn page(
     let page = SandboxPage {
         curl: curl(&base_url, token.as_ref().map_or("TOKEN", |token| &token.text), &number),
         base_url,
-        filter: phone.map(|phone| phone.to_string()).unwrap_or_default(),
+        filter: phone.map_or(asked, |phone| phone.to_string()),
         clock_movable: app.settings.dev,
         now_text: format!("{} UTC", utc(now, "%Y-%m-%d %H:%M:%S")),
         messages,
@@ -158,7 +163,8 @@ async fn page(
     let headers = [
         (CONTENT_SECURITY_POLICY, POLICY),
         (CACHE_CONTROL, "no-store"),
-        (axum::http::header::REFERRER_POLICY, "no-referrer"),
+        // Not `no-referrer`: browsers then send a form of this very page with a null origin, which is refused.
+        (axum::http::header::REFERRER_POLICY, "same-origin"),
         (axum::http::header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     Ok((headers, Html(html)).into_response())
@@ -206,7 +212,7 @@ async fn happen(
     let id = RequestId::parse(&request).ok_or(Turned::NotFound)?;
     let row = find(&app, visitor, id).await?.ok_or(Turned::NotFound)?;
     let command = Command::Channel { now: app.clock.now(), request: id, hop: row.hop, events: vec![event] };
-    app.engine.apply(vec![command]).await.map_err(|error| failed("an event of the sandbox", &error))?;
+    app.engine.submit(command).await.map_err(|error| failed("an event of the sandbox", &error))?;
     if wants_page(&headers) {
         let filter: Filter = form(request_body).await?;
         return Ok(back(filter.phone().ok().flatten()));
@@ -221,9 +227,9 @@ async fn clear(
     headers: HeaderMap,
 ) -> Result<Response, Turned> {
     let chore = Chore::ClearSandbox(visitor.account());
-    app.engine.chore(chore).await.map_err(|error| failed("clearing the sandbox", &error))?;
+    while app.engine.chore(chore.clone()).await.map_err(|error| failed("clearing the sandbox", &error))? {}
     // Nobody is looking: fine.
-    let _ = app.sandbox_news.send(SandboxNews::Cleared);
+    let _ = app.sandbox_news.send(SandboxNews::Cleared(visitor.account()));
     Ok(if wants_page(&headers) { back(None) } else { Json(json!({ "ok": true })).into_response() })
 }
 
@@ -248,7 +254,7 @@ async fn clock(
     }
     app.clock.advance(Duration::from_secs(advance_s));
     for _ in 0..ROUNDS_MAX {
-        let due = work::due::round(&app).await.map_err(|error| failed("due work", &error))?;
+        let due = work::due::round(&app).await.map_err(|_| Turned::Failed)?;
         if due == 0 {
             break;
         }
@@ -261,10 +267,13 @@ async fn clock(
 }
 
 /// What changes in the sandbox, as it happens.
-async fn events(State(app): State<Arc<App>>, visitor: Visitor) -> impl IntoResponse {
+async fn events(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Response, Turned> {
+    if app.changed.receiver_count() >= STREAMS_MAX {
+        return Err(Turned::Crowded);
+    }
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
     let no_store = [(CACHE_CONTROL, "no-store")];
-    (no_store, Sse::new(changes(app, visitor)).keep_alive(keep_alive))
+    Ok((no_store, Sse::new(changes(app, visitor)).keep_alive(keep_alive)).into_response())
 }
 
 fn changes(app: Arc<App>, visitor: Visitor) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -280,12 +289,16 @@ fn changes(app: Arc<App>, visitor: Visitor) -> impl Stream<Item = Result<Event, 
         loop {
             let event = tokio::select! {
                 request = changed.recv() => match request {
-                    Ok(request) => message_event(&app, visitor, request).await,
+                    Ok((account, request)) if visitor.sees(account) => message_event(&app, visitor, request).await,
+                    Ok(_) => None,
                     // Too far behind, or nothing more comes: the browser connects anew and reads the list again.
                     Err(RecvError::Lagged(_) | RecvError::Closed) => return None,
                 },
                 told = news.recv() => match told {
-                    Ok(SandboxNews::Cleared) => Some(Event::default().event("cleared").data("{}")),
+                    Ok(SandboxNews::Cleared(whose)) if whose.is_none_or(|account| visitor.sees(account)) => {
+                        Some(Event::default().event("cleared").data("{}"))
+                    }
+                    Ok(SandboxNews::Cleared(_)) => None,
                     Ok(SandboxNews::Clock(now)) => {
                         Event::default().event("clock").json_data(json!({ "now": now.secs() })).ok()
                     }
@@ -317,14 +330,14 @@ async fn read(
     phone: Option<Phone>,
     limit: usize,
 ) -> Result<Vec<Message>, Turned> {
-    let rows = app.reader.sandbox_messages(visitor.account(), phone, limit).await;
+    let rows = app.pages.sandbox_messages(visitor.account(), phone, limit).await;
     let rows = rows.map_err(|error| failed("the sandbox's messages", &error))?;
     Ok(rows.into_iter().map(Message::from).collect())
 }
 
 async fn find(app: &App, visitor: Visitor, request: RequestId) -> Result<Option<SandboxRow>, Turned> {
     let row =
-        app.reader.sandbox_message(request).await.map_err(|error| failed("a sandbox message", &error))?;
+        app.pages.sandbox_message(request).await.map_err(|error| failed("a sandbox message", &error))?;
     Ok(row.filter(|row| visitor.sees(row.account)))
 }
 

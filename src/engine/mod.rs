@@ -9,9 +9,9 @@ mod queue;
 
 pub use queue::{Chore, Engine, Failure};
 
-use crate::store::{Reader, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::work::wake::Wakes;
-use chappe_core::{Book, Command, Keys, Outcome, Rejection, RequestId, Rules, Work, decide};
+use chappe_core::{AccountId, Book, Command, Keys, Outcome, Rejection, RequestId, Rules, Work, decide};
 use queue::{CallerJob, Queues, WorkerJob};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
@@ -33,7 +33,7 @@ pub struct Outlets {
     /// When the workers must look again.
     pub wakes: Wakes,
     /// Requests that changed, for pages that are live.
-    pub changed: broadcast::Sender<RequestId>,
+    pub changed: broadcast::Sender<(AccountId, RequestId)>,
 }
 
 /// The batch loop. It owns the writer.
@@ -63,11 +63,6 @@ impl Batches {
     pub fn new(store: Store, rules: Rules, outlets: Outlets, queue_max: usize) -> (Engine, Batches) {
         let (engine, queues) = queue::queues(queue_max);
         (engine, Batches { store, rules, queues, outlets })
-    }
-
-    /// A reader beside the writer.
-    pub fn reader(&self) -> Result<Reader, StoreError> {
-        self.store.reader()
     }
 
     /// Runs until the engine is closed and everything that waited is answered, or the database fails for good.
@@ -170,8 +165,9 @@ impl Batches {
         let (deliver, other): (Vec<_>, Vec<_>) =
             work.into_iter().partition(|work| matches!(work, Work::Deliver(_)));
         for work in deliver.into_iter().chain(other) {
-            if self.outlets.work.try_send(work).is_err() {
-                tracing::warn!("the delivery worker is behind; a message waits for its lease to lapse");
+            // A hand-over or a question that finds no room comes again when its lease lapses.
+            if let Err(error) = self.outlets.work.try_send(work) {
+                tracing::warn!(%error, "the delivery worker is behind");
             }
         }
         let due_at = |(request, _): (&chappe_core::Request, bool)| request.message.as_ref()?.due_at();
@@ -184,7 +180,7 @@ impl Batches {
         if self.outlets.changed.receiver_count() > 0 {
             for (request, _) in book.changed_requests() {
                 // Nobody listens any more: fine.
-                let _ = self.outlets.changed.send(request.id);
+                let _ = self.outlets.changed.send((request.account, request.id));
             }
         }
     }
@@ -192,9 +188,9 @@ impl Batches {
     async fn do_chore(&mut self, job: WorkerJob) -> Result<(), Stopped> {
         let WorkerJob::Chore { chore, reply } = job else { return Ok(()) };
         let done = match &chore {
-            Chore::TouchTokens(uses) => self.store.touch_tokens(uses).await,
-            Chore::Purge { keys_before, failures_before, codes_sent } => {
-                self.store.purge(*keys_before, *failures_before, codes_sent.clone()).await
+            Chore::TouchTokens(uses) => self.store.touch_tokens(uses).await.map(|()| false),
+            Chore::Purge { keys_before, failures_before, codes_before } => {
+                self.store.purge(*keys_before, *failures_before, *codes_before).await
             }
             Chore::ClearSandbox(account) => self.store.clear_sandbox(*account).await,
         };
@@ -206,7 +202,7 @@ impl Batches {
                 tracing::error!(%error, "a chore failed");
                 Ok(())
             }
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
         }
     }
 }

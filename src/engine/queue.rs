@@ -3,7 +3,6 @@
 use super::{BATCH_MAX, Batch, Judged, WORKER_JOBS_MAX};
 use crate::store::TokenUse;
 use chappe_core::{AccountId, Command, Outcome, Rejection, Time};
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -40,16 +39,16 @@ pub struct Engine {
 pub enum Chore {
     /// Note when tokens were last used.
     TouchTokens(Vec<TokenUse>),
-    /// Forget what is no longer needed; see [`crate::store::Store::purge`].
+    /// Forget a part of what is no longer needed; see [`crate::store::Store::purge`].
     Purge {
         /// Idempotency keys from before.
         keys_before: Time,
         /// Wrong codes from before.
         failures_before: Time,
-        /// Codes of messages sent within.
-        codes_sent: Range<Time>,
+        /// Codes in the sandbox sent before.
+        codes_before: Time,
     },
-    /// Empty the sandbox's inbox.
+    /// Empty a part of the sandbox's inbox.
     ClearSandbox(Option<AccountId>),
 }
 
@@ -64,7 +63,7 @@ pub(super) struct CallerJob {
 #[derive(Debug)]
 pub(super) enum WorkerJob {
     Commands { commands: Vec<Command>, reply: oneshot::Sender<Result<Vec<Judged>, Failure>> },
-    Chore { chore: Chore, reply: oneshot::Sender<Result<(), Failure>> },
+    Chore { chore: Chore, reply: oneshot::Sender<Result<bool, Failure>> },
 }
 
 #[derive(Debug)]
@@ -112,8 +111,8 @@ impl Engine {
         self.closing.notify_one();
     }
 
-    /// A chore, done between batches. Waits for room.
-    pub async fn chore(&self, chore: Chore) -> Result<(), Failure> {
+    /// A chore, done between batches. Waits for room. Says whether there may be more of it to do.
+    pub async fn chore(&self, chore: Chore) -> Result<bool, Failure> {
         let (reply, answer) = oneshot::channel();
         self.workers.send(WorkerJob::Chore { chore, reply }).await.map_err(|_| Failure::Overloaded)?;
         answer.await.unwrap_or(Err(Failure::Internal))

@@ -20,11 +20,12 @@ impl TrustedProxies {
         if !self.lists(client) {
             return client;
         }
-        let values: Vec<&str> =
-            headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
-        let hops = values.iter().flat_map(|value| value.split(',')).map(str::trim).collect::<Vec<_>>();
+        let lines = headers.get_all("x-forwarded-for").iter();
+        let hops: Vec<&[u8]> = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).collect();
         for hop in hops.into_iter().rev().take(HOPS_MAX) {
-            let Some(address) = address(hop) else { break };
+            let Some(address) = std::str::from_utf8(hop).ok().and_then(|hop| address(hop.trim())) else {
+                break;
+            };
             client = address;
             if !self.lists(client) {
                 break;
@@ -33,7 +34,9 @@ impl TrustedProxies {
         client
     }
 
-    fn lists(&self, address: IpAddr) -> bool {
+    /// Whether this is one of the proxies.
+    pub fn lists(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.0.iter().any(|range| range.contains(&address))
     }
 }
@@ -96,6 +99,14 @@ mod tests {
     fn what_cannot_be_read_ends_the_search() {
         assert_eq!(client(&["127.0.0.1"], "127.0.0.1", &["198.51.100.7, unknown"]), "127.0.0.1");
         assert_eq!(client(&["127.0.0.1"], "127.0.0.1", &[]), "127.0.0.1");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_do_not_hide_who_calls() {
+        let proxies = TrustedProxies(vec![parse_range("10.0.0.5").unwrap()]);
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", HeaderValue::from_bytes(b"\xff, 203.0.113.9").unwrap());
+        assert_eq!(proxies.client("10.0.0.5".parse().unwrap(), &headers).to_string(), "203.0.113.9");
     }
 
     #[test]

@@ -8,12 +8,12 @@ mod records;
 pub mod sqlite;
 
 pub use records::{
-    AccountRow, AuditFinding, NewToken, RequestRow, SandboxRow, StoreError, TokenRow, TokenUse,
+    AccountRow, AuditFinding, Busy, DueReport, NewToken, RequestRow, SandboxRow, StoreError, TokenRow,
+    TokenUse,
 };
 
 use crate::vault::Vault;
-use chappe_core::{AccountId, Book, Keys, Mode, Phone, ReportId, RequestId, Time, TokenId};
-use std::ops::Range;
+use chappe_core::{AccountId, Book, Keys, Mode, Phone, RequestId, Time, TokenId};
 use std::path::Path;
 use std::time::Duration;
 
@@ -87,23 +87,32 @@ impl Store {
         }
     }
 
-    /// Forgets what is no longer needed: idempotency keys from before `keys_before`, wrong codes from before
-    /// `failures_before`, and the codes that are still held of messages sent within `codes_sent`.
+    /// Forgets a bounded part of what is no longer needed: idempotency keys from before `keys_before`, wrong codes from
+    /// before `failures_before`, and codes in the sandbox of messages sent before `codes_before`. Says whether there may
+    /// be more.
     pub async fn purge(
         &mut self,
         keys_before: Time,
         failures_before: Time,
-        codes_sent: Range<Time>,
-    ) -> Result<(), StoreError> {
+        codes_before: Time,
+    ) -> Result<bool, StoreError> {
         match self {
-            Store::Sqlite(writer) => writer.purge(keys_before, failures_before, codes_sent),
+            Store::Sqlite(writer) => writer.purge(keys_before, failures_before, codes_before),
         }
     }
 
-    /// Empties the sandbox's inbox, of one account or of all.
-    pub async fn clear_sandbox(&mut self, account: Option<AccountId>) -> Result<(), StoreError> {
+    /// Empties a bounded part of the sandbox's inbox, of one account or of all. Says whether there may be more.
+    pub async fn clear_sandbox(&mut self, account: Option<AccountId>) -> Result<bool, StoreError> {
         match self {
             Store::Sqlite(writer) => writer.clear_sandbox(account),
+        }
+    }
+
+    /// Notes what the database is for, `dev` or `serve`, and refuses the other from then on: development fills accounts
+    /// with money and shows codes.
+    pub async fn claim_for(&mut self, purpose: &str) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.claim_for(purpose),
         }
     }
 
@@ -201,14 +210,13 @@ impl Reader {
         }
     }
 
-    /// Reports that are due at `now`, each the first open one of its request, with their receivers; none for the
-    /// receivers named in `busy`.
+    /// Reports that are due at `now`, each the first open one of its request; none of those that are `busy`.
     pub async fn due_reports(
         &self,
         now: Time,
-        busy: &[String],
+        busy: &Busy,
         limit: usize,
-    ) -> Result<Vec<(ReportId, String)>, StoreError> {
+    ) -> Result<Vec<DueReport>, StoreError> {
         match self {
             Reader::Sqlite(reader) => reader.due_reports(now, busy, limit),
         }

@@ -1,7 +1,7 @@
 //! What readers give: plain data, opened and parsed.
 
 use chappe_core::text::{ChannelName, Username};
-use chappe_core::{AccountId, Code, Delivery, Mode, Money, Phone, RequestId, Time, TokenId};
+use chappe_core::{AccountId, Code, Delivery, Mode, Money, Phone, ReportId, RequestId, Time, TokenId};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,6 +13,9 @@ pub enum StoreError {
     /// Another process serves this database.
     #[error("{0} is in use by another chappe server; stop it first, or give this one another data directory")]
     InUse(PathBuf),
+    /// The database was made for `chappe dev`, and is to be served, or the other way round.
+    #[error("this data directory belongs to `chappe {0}`; give another one")]
+    MadeFor(String),
     /// The database belongs to another key.
     #[error("the master key does not belong to this database; give the key that it was created with")]
     WrongKey,
@@ -179,6 +182,26 @@ pub struct RequestRow {
     pub delivery: Option<Delivery>,
     /// A line each: microseconds, name, detail.
     pub timeline: String,
+}
+
+/// A report that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueReport {
+    /// Which one.
+    pub id: ReportId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Scheme, host and port of where it goes.
+    pub receiver: String,
+}
+
+/// Whose reports are to be left alone for now.
+#[derive(Clone, Debug, Default)]
+pub struct Busy {
+    /// Receivers that have all the attempts they may have.
+    pub receivers: Vec<String>,
+    /// Accounts that have all the attempts they may have.
+    pub accounts: Vec<i64>,
 }
 
 /// An invariant that does not hold, and where.

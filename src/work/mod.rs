@@ -37,8 +37,14 @@ impl Workers {
         tasks.spawn(deliver::run(app.clone(), work, stopped.clone()));
         tasks.spawn(due::run(app.clone(), stopped.clone()));
         tasks.spawn(report::run(app.clone(), stopped.clone()));
-        tasks.spawn(upkeep::run(app.clone(), stopped));
+        tasks.spawn(upkeep::run(app.clone(), stopped.clone()));
+        tasks.spawn(upkeep::forget(app.clone(), stopped));
         Workers { tasks, stop }
+    }
+
+    /// Ends when a worker has ended although nobody told it to: without it, messages or reports would stay undone.
+    pub async fn ended(&mut self) {
+        self.tasks.join_next().await;
     }
 
     /// Lets every worker finish what it has in hand, for `patience` at most. What is not finished is still there as

@@ -1,8 +1,9 @@
-//! Sending reports: signed, in order for each request, and so that no receiver can slow another down.
+//! Sending reports: signed, in order for each request, and bounded for each receiver and each account, so that a bad
+//! receiver keeps its own reports waiting and nobody else's.
 
 use super::{BATCH, sleep};
 use crate::app::App;
-use crate::store::StoreError;
+use crate::store::{Busy, DueReport, StoreError};
 use crate::wire;
 use axum::http::header::{CONTENT_TYPE, USER_AGENT};
 use axum::http::{Request, StatusCode};
@@ -23,95 +24,115 @@ const ATTEMPT_MAX: Duration = Duration::from_secs(10);
 const UNDER_WAY_MAX: usize = 2_048;
 /// How many attempts may be under way at once to one receiver.
 const PER_RECEIVER_MAX: usize = 8;
+/// How many attempts may be under way at once for one account, however many receivers it names.
+const PER_ACCOUNT_MAX: usize = UNDER_WAY_MAX / 8;
+/// How long the body of an answer may take. What it says does not matter.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
 /// How much of an answer's body is read, so that its connection can be used again. More than that is cut off.
 const ANSWER_MAX_BYTES: usize = 4 * 1024;
 
-type Concluded = (ReportId, String, Attempt);
+type Concluded = (DueReport, Attempt);
+
+/// How many attempts are under way, by receiver and by account.
+#[derive(Debug, Default)]
+struct UnderWay {
+    receivers: HashMap<String, usize>,
+    accounts: HashMap<i64, usize>,
+}
+
+impl UnderWay {
+    /// Takes a place for an attempt, if its receiver and its account may have one more.
+    fn take(&mut self, due: &DueReport) -> bool {
+        let receiver = self.receivers.entry(due.receiver.clone()).or_default();
+        let account = self.accounts.entry(due.account.0).or_default();
+        let free = *receiver < PER_RECEIVER_MAX && *account < PER_ACCOUNT_MAX;
+        if free {
+            *receiver += 1;
+            *account += 1;
+        }
+        free
+    }
+
+    /// Gives a place back.
+    fn release(&mut self, due: &DueReport) {
+        if let Some(count) = self.receivers.get_mut(&due.receiver) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(count) = self.accounts.get_mut(&due.account.0) {
+            *count = count.saturating_sub(1);
+        }
+        self.receivers.retain(|_, count| *count > 0);
+        self.accounts.retain(|_, count| *count > 0);
+    }
+
+    fn busy(&self) -> Busy {
+        let receivers = self.receivers.iter().filter(|(_, count)| **count >= PER_RECEIVER_MAX);
+        let accounts = self.accounts.iter().filter(|(_, count)| **count >= PER_ACCOUNT_MAX);
+        Busy {
+            receivers: receivers.map(|(receiver, _)| receiver.clone()).collect(),
+            accounts: accounts.map(|(account, _)| *account).collect(),
+        }
+    }
+}
 
 /// Runs until told to stop. Attempts under way then are cut off, and come again at the next start.
 pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
-    let mut under_way: JoinSet<Concluded> = JoinSet::new();
-    let mut receivers: HashMap<String, usize> = HashMap::new();
+    let mut attempts: JoinSet<Concluded> = JoinSet::new();
+    let mut under_way = UnderWay::default();
     while !*stopped.borrow() {
         app.wakes.reports.take();
         let now = app.clock.now();
-        let free = UNDER_WAY_MAX.saturating_sub(under_way.len()).min(BATCH);
-        let claimed = claim(&app, now, &mut receivers, free).await.unwrap_or_else(|error| {
+        let free = UNDER_WAY_MAX.saturating_sub(attempts.len()).min(BATCH);
+        let claimed = claim(&app, now, &mut under_way, free).await.unwrap_or_else(|error| {
             tracing::error!(%error, "due reports cannot be read");
             Vec::new()
         });
-        let more = claimed.len() == free && free > 0;
-        for (job, receiver) in claimed {
+        // Some were taken, so others may be due behind those of a receiver that is busy now.
+        let next =
+            if claimed.is_empty() { app.reader.next_due_report(now).await.ok().flatten() } else { Some(now) };
+        for (due, job) in claimed {
             let app = app.clone();
-            under_way.spawn(async move {
+            attempts.spawn(async move {
                 let attempt = attempt(&app, &job).await;
-                (job.report.id, receiver, attempt)
+                (due, attempt)
             });
         }
-        let next = if more { Some(now) } else { app.reader.next_due_report(now).await.ok().flatten() };
         tokio::select! {
-            Some(concluded) = under_way.join_next() => {
+            Some(concluded) = attempts.join_next() => {
                 let mut concluded: Vec<Concluded> = concluded.into_iter().collect();
-                while let Some(also) = under_way.try_join_next() {
+                while let Some(also) = attempts.try_join_next() {
                     concluded.extend(also);
                 }
-                for (_, receiver, _) in &concluded {
-                    release(&mut receivers, receiver);
-                }
-                conclude(&app, concluded.into_iter().map(|(id, _, attempt)| (id, attempt)).collect()).await;
+                concluded.iter().for_each(|(due, _)| under_way.release(due));
+                conclude(&app, concluded.into_iter().map(|(due, attempt)| (due.id, attempt)).collect()).await;
             }
             () = sleep(&app, &app.wakes.reports, next, &mut stopped) => {}
         }
     }
 }
 
-/// Takes due reports for one attempt each, no more than a receiver may have under way.
+/// Takes due reports for one attempt each, no more than a receiver and an account may have under way.
 async fn claim(
     app: &App,
     now: Time,
-    receivers: &mut HashMap<String, usize>,
+    under_way: &mut UnderWay,
     free: usize,
-) -> Result<Vec<(ReportJob, String)>, StoreError> {
-    let busy: Vec<String> = receivers
-        .iter()
-        .filter(|(_, count)| **count >= PER_RECEIVER_MAX)
-        .map(|(name, _)| name.clone())
-        .collect();
-    let mut wanted = Vec::new();
-    for (id, receiver) in due(app, now, &busy, free).await? {
-        let count = receivers.entry(receiver.clone()).or_default();
-        if *count < PER_RECEIVER_MAX {
-            *count += 1;
-            wanted.push((id, receiver));
-        }
-    }
-    let jobs = lease(app, now, wanted.iter().map(|(id, _)| *id).collect()).await;
+) -> Result<Vec<(DueReport, ReportJob)>, StoreError> {
+    let mut wanted = due(app, now, &under_way.busy(), free).await?;
+    wanted.retain(|due| under_way.take(due));
+    let jobs = lease(app, now, wanted.iter().map(|due| due.id).collect()).await;
     let mut claimed = Vec::new();
-    for ((id, receiver), job) in wanted.into_iter().zip(jobs) {
+    for (due, job) in wanted.into_iter().zip(jobs) {
         match job {
-            Some(job) if job.report.id == id => claimed.push((job, receiver)),
-            Some(_) | None => release(receivers, &receiver),
+            Some(job) => claimed.push((due, job)),
+            None => under_way.release(&due),
         }
     }
     Ok(claimed)
 }
 
-fn release(receivers: &mut HashMap<String, usize>, receiver: &str) {
-    if let Some(count) = receivers.get_mut(receiver) {
-        *count -= 1;
-        if *count == 0 {
-            receivers.remove(receiver);
-        }
-    }
-}
-
-/// Reports that are due, with their receivers.
-pub async fn due(
-    app: &App,
-    now: Time,
-    busy: &[String],
-    limit: usize,
-) -> Result<Vec<(ReportId, String)>, StoreError> {
+/// Reports that are due and not of those that are busy.
+pub async fn due(app: &App, now: Time, busy: &Busy, limit: usize) -> Result<Vec<DueReport>, StoreError> {
     if limit == 0 {
         return Ok(Vec::new());
     }
@@ -182,7 +203,8 @@ async fn post(app: &App, job: &ReportJob) -> Result<StatusCode, String> {
     let response = app.outbound.send(request).await?;
     let status = response.status();
     // Read a short answer to the end, so that the connection can serve again; whatever it says does not matter.
-    let _ = Limited::new(response.into_body(), ANSWER_MAX_BYTES).collect().await;
+    let body = Limited::new(response.into_body(), ANSWER_MAX_BYTES).collect();
+    let _ = tokio::time::timeout(DRAIN_MAX, body).await;
     Ok(status)
 }
 

@@ -2,7 +2,6 @@
 
 use crate::app::App;
 use crate::engine::Chore;
-use chappe_core::Time;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -13,16 +12,13 @@ const TOKENS_EVERY: Duration = Duration::from_millis(250);
 const CLOCK_ROUNDS: u32 = 4;
 /// How many rounds lie between two notes of when tokens were used.
 const USES_ROUNDS: u32 = 20;
-/// How many rounds lie between two times of forgetting.
-const PURGE_ROUNDS: u32 = 4 * 600;
+/// How much time lies between two times of forgetting.
+const PURGE_EVERY: Duration = Duration::from_secs(600);
 /// How long the sandbox shows a code.
 const SANDBOX_LIFE: Duration = Duration::from_secs(24 * 3600);
-/// How far a purge reaches back beyond the one before, for messages whose worker was late.
-const PURGE_OVERLAP: Duration = Duration::from_secs(2 * 3600);
 
 /// Runs until told to stop; notes the last uses of tokens before it ends.
 pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
-    let mut purged_to = Time::from_micros(0);
     let mut round = 0u32;
     while !*stopped.borrow() {
         if let Err(error) = app.tokens.refresh(&app.reader).await {
@@ -34,9 +30,6 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
         if round.is_multiple_of(USES_ROUNDS) {
             note_uses(&app).await;
         }
-        if round.is_multiple_of(PURGE_ROUNDS) {
-            purged_to = purge(&app, purged_to).await;
-        }
         round = round.wrapping_add(1);
         tokio::select! {
             () = tokio::time::sleep(TOKENS_EVERY) => {}
@@ -44,6 +37,17 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
         }
     }
     note_uses(&app).await;
+}
+
+/// Forgets until told to stop. Apart from the rest: it takes its time, and a revoked token cannot wait for it.
+pub(super) async fn forget(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    while !*stopped.borrow() {
+        purge(&app).await;
+        tokio::select! {
+            () = tokio::time::sleep(PURGE_EVERY) => {}
+            _ = stopped.wait_for(|stop| *stop) => {}
+        }
+    }
 }
 
 async fn note_uses(app: &App) {
@@ -54,18 +58,15 @@ async fn note_uses(app: &App) {
     }
 }
 
-/// Forgets what is no longer needed; returns up to when codes were wiped.
-pub async fn purge(app: &App, codes_from: Time) -> Time {
+/// Forgets what is no longer needed, in slices between which the engine serves others.
+pub async fn purge(app: &App) {
     let now = app.clock.now();
     let rules = &app.settings.rules;
-    let codes_to = now - SANDBOX_LIFE;
     let chore = Chore::Purge {
         keys_before: now - rules.idempotency_life,
         failures_before: now - rules.failures_per_phone.within,
-        codes_sent: codes_from..codes_to,
+        codes_before: now - SANDBOX_LIFE,
     };
-    match app.engine.chore(chore).await {
-        Ok(()) => codes_to - PURGE_OVERLAP,
-        Err(_) => codes_from,
-    }
+    // What fails now is still there the next time.
+    while let Ok(true) = app.engine.chore(chore.clone()).await {}
 }

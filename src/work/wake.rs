@@ -40,9 +40,9 @@ impl Wake {
         self.notify.notify_one();
     }
 
-    /// What is due next as far as is known, forgetting it: to be asked before rows are read.
-    pub fn take(&self) -> Time {
-        Time::from_micros(self.next_micros.swap(i64::MAX, Ordering::AcqRel))
+    /// Forgets what is due next: to be called before rows are read, which say it better.
+    pub fn take(&self) {
+        self.next_micros.store(i64::MAX, Ordering::Release);
     }
 
     /// The worker is going to look at this moment anyway: what falls due later need not wake it.

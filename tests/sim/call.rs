@@ -7,7 +7,6 @@ use axum::extract::ConnectInfo;
 use axum::http::Request;
 use chappe::api::Method;
 use chappe::app::App;
-use chappe::vault::plain_digest;
 use chappe_core::command::{
     Caller, CheckSendAbility, Entered, Idempotency, MessageParams, Route, SendVerificationMessage,
 };
@@ -35,10 +34,25 @@ pub(crate) struct Call {
 /// What a client says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ask {
-    Check { phone: &'static str, key: Option<String>, script: Option<Script> },
-    Send { phone: &'static str, prior: Option<RequestId>, wish: Wish, key: Option<String>, script: Option<Script> },
-    Status { request: RequestId, code: Option<String> },
-    Revoke { request: RequestId },
+    Check {
+        phone: &'static str,
+        key: Option<String>,
+        script: Option<Script>,
+    },
+    Send {
+        phone: &'static str,
+        prior: Option<RequestId>,
+        wish: Wish,
+        key: Option<String>,
+        script: Option<Script>,
+    },
+    Status {
+        request: RequestId,
+        code: Option<String>,
+    },
+    Revoke {
+        request: RequestId,
+    },
     Balance,
 }
 
@@ -118,8 +132,8 @@ impl Call {
         let (caller, now, new_id) = (caller(self.who), self.now, self.new_id);
         let country = Country::UNKNOWN;
         let idempotency = self.ask.key().map(|key| Idempotency {
-            key: plain_digest([key.as_bytes()]),
-            body: plain_digest([format!("{:?}", self.ask).as_bytes()]),
+            key: app.vault.idempotency_digest([key.as_bytes()]),
+            body: app.vault.idempotency_digest([format!("{:?}", self.ask).as_bytes()]),
         });
         match &self.ask {
             Ask::Check { phone, script, .. } => {

@@ -1,7 +1,9 @@
 //! The auditor's book of one message: the dates of what happened to it, from which every status is read off when it is
 //! asked for. Where the rules change a state, this looks at the past.
 
+use crate::call::Call;
 use crate::cast::{ATTEMPTS_MAX, CODE_LIFE, GRACE, LEASE};
+use crate::operation::Wish;
 use chappe_core::text::ChannelName;
 use chappe_core::{ChannelEvent, Delivery, Time, Verification};
 use std::time::Duration;
@@ -27,6 +29,8 @@ pub(crate) struct Letter {
     /// When its code was made worthless, if it was.
     voided: Option<Time>,
     proved: Option<Time>,
+    /// Whether its code was wiped.
+    forgotten: bool,
     verdicts: Vec<(Verification, Time)>,
 }
 
@@ -61,14 +65,15 @@ pub(crate) enum Consequence {
 }
 
 impl Letter {
-    pub(crate) fn new(sent: Time, sender: usize, hops: Vec<ChannelName>) -> Letter {
+    pub(crate) fn new(call: &Call, wish: &Wish, hops: Vec<ChannelName>) -> Letter {
+        let sent = call.now;
         Letter {
             sent,
-            ttl: None,
-            callback: None,
-            payload: None,
-            code: None,
-            sender,
+            ttl: wish.ttl_s.map(|secs| Duration::from_secs(secs.into())),
+            callback: wish.callback,
+            payload: wish.payload,
+            code: wish.code(call.way).map(str::to_owned),
+            sender: call.who,
             hops,
             hop: 0,
             holder: Holder::Worker(sent + LEASE),
@@ -78,6 +83,7 @@ impl Letter {
             withdrawn: None,
             voided: None,
             proved: None,
+            forgotten: false,
             verdicts: Vec::new(),
         }
     }
@@ -134,7 +140,13 @@ impl Letter {
     }
 
     /// Judges a code. `locked`: no more may be tried at its number.
-    pub(crate) fn judge(&mut self, code: &str, locked: bool, single_use: bool, now: Time) -> (Verification, Time) {
+    pub(crate) fn judge(
+        &mut self,
+        code: &str,
+        locked: bool,
+        single_use: bool,
+        now: Time,
+    ) -> (Verification, Time) {
         let wrong = self.verdicts.iter().filter(|(verdict, _)| *verdict == Verification::Invalid).count();
         if now >= self.code_end() {
             return (Verification::Expired, self.code_end());
@@ -143,7 +155,7 @@ impl Letter {
             if self.verdicts.last().map(|last| last.0) != Some(Verification::MaxAttemptsExceeded) {
                 self.verdicts.push((Verification::MaxAttemptsExceeded, now));
             }
-            return (Verification::MaxAttemptsExceeded, now);
+            return self.verdicts.last().copied().unwrap_or((Verification::MaxAttemptsExceeded, now));
         }
         if self.code.as_deref() != Some(code) {
             self.verdicts.push((Verification::Invalid, now));
@@ -173,7 +185,8 @@ impl Letter {
 
     /// It did not arrive, and will not.
     pub(crate) fn give_up(&mut self, now: Time) {
-        self.void(now);
+        // A code that was right before dies with its message all the same, unlike one that is withdrawn.
+        self.voided.get_or_insert(now);
         self.given_up = Some(now);
         self.holder = Holder::Nobody;
     }
@@ -188,25 +201,51 @@ impl Letter {
         let current = hop == self.hop;
         match event {
             ChannelEvent::Accepted { .. } if over => return Consequence::TakeBack,
-            ChannelEvent::Accepted { poll_at, .. } if current => self.holder = Holder::Channel(*poll_at),
-            ChannelEvent::Postponed { after, .. } if current && open => self.holder = Holder::Queue(now + *after),
-            ChannelEvent::Uncertain { .. } if current && open => self.holder = Holder::Unknown,
+            ChannelEvent::Accepted { poll_at, .. } if current => {
+                self.holder = Holder::Channel(*poll_at);
+                if open {
+                    self.forget();
+                }
+            }
+            ChannelEvent::Postponed { after, .. } if current && open => {
+                self.holder = match self.holder {
+                    Holder::Channel(_) => Holder::Channel(Some(now + *after)),
+                    _ if self.is_of_use(now) => Holder::Queue(now + *after),
+                    holder => holder,
+                }
+            }
+            ChannelEvent::Uncertain { .. } if current && open => {
+                self.holder = Holder::Unknown;
+                self.forget();
+            }
             ChannelEvent::Failed { .. } if current && open => {
-                if hop + 1 == self.hops.len() {
+                if hop + 1 == self.hops.len() || !self.is_of_use(now) {
                     return Consequence::GiveUp;
                 }
                 self.hop += 1;
                 return self.hand_over(now);
             }
             ChannelEvent::Delivered if open => return self.arrive(current, false, now),
-            ChannelEvent::Read if open || self.is(Delivery::Delivered) => return self.arrive(current, true, now),
+            ChannelEvent::Read if open || self.is(Delivery::Delivered) => {
+                return self.arrive(current, true, now);
+            }
             _ => {}
         }
         Consequence::None
     }
 
+    /// Its code is wiped once no channel will be given it any more. The sandbox keeps it: it is the phone.
+    fn forget(&mut self) {
+        self.forgotten |= self.hop + 1 == self.hops.len() && !self.hops[self.hop].is_sandbox();
+    }
+
+    /// Whether it makes sense to hand it over once more: its code is still held here, and somebody could use it.
+    fn is_of_use(&self, now: Time) -> bool {
+        !self.forgotten && now < self.ttl.map_or(self.code_end(), |ttl| self.sent + ttl)
+    }
+
     fn arrive(&mut self, current: bool, read: bool, now: Time) -> Consequence {
-        if !current || !matches!(self.holder, Holder::Channel(_)) {
+        if read || !current || !matches!(self.holder, Holder::Channel(_)) {
             self.holder = Holder::Nobody;
         }
         let date = if read { &mut self.read } else { &mut self.delivered };
@@ -227,6 +266,7 @@ impl Letter {
                     return self.hand_over(now);
                 }
                 self.holder = Holder::Unknown;
+                self.forget();
                 Consequence::None
             }
             Holder::Channel(Some(ask)) if ask <= now => {

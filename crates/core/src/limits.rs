@@ -68,7 +68,8 @@ impl Rate {
     pub fn take(self, spent_until: Time, now: Time) -> Result<Time, u64> {
         let interval = Duration::from_micros(1_000_000 / u64::from(self.per_second.max(1)));
         let burst = interval * self.burst.max(1);
-        let next = spent_until.max(now) + interval;
+        // What was spent cannot lie further ahead than the burst, unless a clock that ran ahead wrote it.
+        let next = spent_until.max(now).min(now + burst) + interval;
         let ahead = next.since(now);
         if ahead > burst { Err(whole_seconds(ahead.saturating_sub(burst))) } else { Ok(next) }
     }

@@ -124,8 +124,9 @@
     if (isNew) {
       li = make(m);
       bubbles.set(m.request_id, li);
-      let before = null; // oldest first; of the same second, in order of arrival
-      for (let el = list.lastElementChild; el && Number(el.dataset.sent) > m.sent_at; el = el.previousElementSibling) before = el;
+      let before = null; // oldest first; ids follow the clock, and tell apart what was sent within one second
+      const later = (el) => Number(el.dataset.sent) - m.sent_at || (el.dataset.id > m.request_id ? 1 : -1);
+      for (let el = list.lastElementChild; el && later(el) > 0; el = el.previousElementSibling) before = el;
       list.insertBefore(li, before);
       while (list.children.length > MOST) drop(list.firstElementChild);
     }

@@ -7,10 +7,9 @@ use crate::vault::Purpose;
 use chappe_core::text::Username;
 use chappe_core::{AccountId, Mode, Phone, RequestId, Time, TokenId};
 use ipnet::IpNet;
-use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior, params};
-use std::ops::Range;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-/// How many rows a purge takes at once, so that it never holds the writer for long.
+/// How many rows a purge takes at once, so that it never holds the writer for long: whoever purges asks again.
 const PURGE_ROWS: usize = 1_000;
 
 impl Writer {
@@ -148,50 +147,59 @@ impl Writer {
         &mut self,
         keys_before: Time,
         failures_before: Time,
-        codes_sent: Range<Time>,
-    ) -> Result<(), StoreError> {
-        self.purge_rows(
-            "DELETE FROM idempotency WHERE (account_id, key) IN
-                 (SELECT account_id, key FROM idempotency WHERE at < ?1 LIMIT ?2)",
-            params![keys_before.micros(), PURGE_ROWS],
-        )?;
-        self.purge_rows(
-            "DELETE FROM phone_failure WHERE (account_id, phone_key) IN
-                 (SELECT account_id, phone_key FROM phone_failure WHERE last_at < ?1 LIMIT ?2)",
-            params![failures_before.micros(), PURGE_ROWS],
-        )?;
-        self.cache.clear();
-        // By id where the id tells when the message was sent, by the index of late messages where it does not.
-        let Range { start, end } = codes_sent;
-        let (first, last) = (RequestId::floor(start).number(), RequestId::floor(end).number());
-        self.purge_rows(
-            "UPDATE request SET code_sealed = NULL WHERE id IN
-                 (SELECT id FROM request WHERE id >= ?1 AND id < ?2 AND code_sealed IS NOT NULL
-                      AND ability_checked = 0 AND due_at IS NULL LIMIT ?3)",
-            params![first, last, PURGE_ROWS],
-        )?;
-        self.purge_rows(
-            "UPDATE request SET code_sealed = NULL WHERE id IN
-                 (SELECT id FROM request WHERE sent_at >= ?1 AND sent_at < ?2 AND code_sealed IS NOT NULL
-                      AND ability_checked = 1 AND due_at IS NULL LIMIT ?3)",
-            params![start.micros(), end.micros(), PURGE_ROWS],
-        )
-    }
-
-    fn purge_rows(&mut self, step: &str, params: &[&dyn ToSql]) -> Result<(), StoreError> {
-        while self.connection.prepare_cached(step)?.execute(params)? == PURGE_ROWS {}
-        Ok(())
+        codes_before: Time,
+    ) -> Result<bool, StoreError> {
+        let keys = "DELETE FROM idempotency WHERE (account_id, key) IN
+                        (SELECT account_id, key FROM idempotency WHERE at < ?1 LIMIT ?2)";
+        let failures = "DELETE FROM phone_failure WHERE (account_id, phone_key) IN
+                            (SELECT account_id, phone_key FROM phone_failure WHERE last_at < ?1 LIMIT ?2)";
+        let mut more = false;
+        for (step, before) in [(keys, keys_before), (failures, failures_before)] {
+            let forgotten =
+                self.connection.prepare_cached(step)?.execute(params![before.micros(), PURGE_ROWS])?;
+            more |= forgotten == PURGE_ROWS;
+        }
+        Ok(self.wipe_codes(None, codes_before)? || more)
     }
 
     /// See [`super::super::Store::clear_sandbox`].
-    pub fn clear_sandbox(&mut self, account: Option<AccountId>) -> Result<(), StoreError> {
+    pub fn clear_sandbox(&mut self, account: Option<AccountId>) -> Result<bool, StoreError> {
+        self.wipe_codes(account, Time::from_micros(i64::MAX))
+    }
+
+    /// Wipes codes that the sandbox still holds, a bounded number an account. A message that is still to be handed over
+    /// keeps its code.
+    fn wipe_codes(&mut self, account: Option<AccountId>, sent_before: Time) -> Result<bool, StoreError> {
+        let accounts = match account {
+            Some(account) => vec![account.0],
+            None => {
+                let mut find =
+                    self.connection.prepare_cached("SELECT id FROM account WHERE customer_id IS NOT NULL")?;
+                find.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
+            }
+        };
+        let mut more = false;
+        for account in accounts {
+            let mut wipe = self.connection.prepare_cached(
+                "UPDATE request SET code_sealed = NULL WHERE id IN
+                     (SELECT id FROM request WHERE account_id = ?1 AND id < ?2 AND channel = 'sandbox'
+                          AND code_sealed IS NOT NULL AND sent_at < ?3 AND progress NOT IN ('queued', 'leased')
+                      ORDER BY id LIMIT ?4)",
+            )?;
+            let below = RequestId::floor(sent_before).number();
+            more |= wipe.execute(params![account, below, sent_before.micros(), PURGE_ROWS])? == PURGE_ROWS;
+        }
         self.cache.clear();
-        // A message that still waits to be handed over keeps its code, and arrives after the clearing.
-        let clear = "UPDATE request SET code_sealed = NULL
-                     WHERE channel = 'sandbox' AND code_sealed IS NOT NULL AND progress NOT IN ('queued', 'leased')
-                       AND (?1 IS NULL OR account_id = ?1)";
-        self.connection.execute(clear, [account.map(|account| account.0)])?;
-        Ok(())
+        Ok(more)
+    }
+
+    /// See [`super::super::Store::claim_for`].
+    pub fn claim_for(&mut self, purpose: &str) -> Result<(), StoreError> {
+        let claim = "INSERT INTO meta (name, value) VALUES ('made_for', ?1) ON CONFLICT DO NOTHING";
+        self.connection.execute(claim, [purpose])?;
+        let find = "SELECT value FROM meta WHERE name = 'made_for'";
+        let made_for: String = self.connection.query_row(find, [], |row| row.get(0))?;
+        if made_for == purpose { Ok(()) } else { Err(StoreError::MadeFor(made_for)) }
     }
 }
 

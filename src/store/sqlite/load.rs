@@ -9,13 +9,28 @@ use chappe_core::book::{Remembered, Sender};
 use chappe_core::limits::Window;
 use chappe_core::{AccountId, Book, Keys, Money, Request, RequestId, Time};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What saving must know of the rows as they were loaded.
 #[derive(Debug, Default)]
 pub(super) struct Stored {
-    /// Requests whose sealed code is on disk already, and need not be sealed again.
-    pub(super) with_code: BTreeSet<RequestId>,
+    /// The requests, by what seldom changes of them.
+    pub(super) shapes: BTreeMap<RequestId, Shape>,
+}
+
+/// What seldom changes of a request: whether something was sent, through which hop, and whether its code is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    hop: Option<u8>,
+    with_code: bool,
+}
+
+impl Shape {
+    pub(super) fn of(request: &Request) -> Shape {
+        let message = request.message.as_ref();
+        let with_code = message.is_some_and(|message| message.code.is_some());
+        Shape { hop: message.map(|message| message.hop), with_code }
+    }
 }
 
 pub(super) fn load(
@@ -35,9 +50,7 @@ pub(super) fn load(
         };
         if let Some(request) = request {
             accounts.insert(request.account);
-            if request.message.as_ref().is_some_and(|message| message.code.is_some()) {
-                stored.with_code.insert(*id);
-            }
+            stored.shapes.insert(*id, Shape::of(&request));
             book.put_request(request);
         }
     }

@@ -98,6 +98,9 @@ impl Writer {
 
     /// See [`super::Store::start_serving`].
     pub fn start_serving(&mut self, now: Time, sends_window: Duration) -> Result<(), StoreError> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
         let path = self.directory.join(LOCK_FILE);
         let file_error =
             |source| StoreError::File { what: format!("cannot lock {}", path.display()), source };

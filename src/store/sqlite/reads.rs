@@ -2,7 +2,7 @@
 
 use super::rows::{self, damaged, parsed};
 use super::{Reader, StoreError};
-use crate::store::records::{AccountRow, RequestRow, SandboxRow, TokenRow};
+use crate::store::records::{AccountRow, Busy, DueReport, RequestRow, SandboxRow, TokenRow};
 use crate::vault::{Purpose, Vault};
 use chappe_core::text::{ChannelName, Username};
 use chappe_core::{AccountId, Delivery, Mode, Money, Phone, ReportId, RequestId, Time, TokenId};
@@ -31,26 +31,25 @@ impl Reader {
     }
 
     /// See [`super::super::Reader::due_reports`].
-    pub fn due_reports(
-        &self,
-        now: Time,
-        busy: &[String],
-        limit: usize,
-    ) -> Result<Vec<(ReportId, String)>, StoreError> {
+    pub fn due_reports(&self, now: Time, busy: &Busy, limit: usize) -> Result<Vec<DueReport>, StoreError> {
         let connection = self.connection();
         let mut find = connection.prepare_cached(
-            "SELECT request_id, seq, receiver FROM report AS due
-             WHERE state = 'pending' AND due_at <= ?1 AND receiver NOT IN (SELECT value FROM json_each(?2))
+            "SELECT request_id, seq, account_id, receiver FROM report AS due
+             WHERE state = 'pending' AND due_at <= ?1
+               AND receiver NOT IN (SELECT value FROM json_each(?2))
+               AND account_id NOT IN (SELECT value FROM json_each(?3))
                AND NOT EXISTS (SELECT 1 FROM report AS earlier WHERE earlier.request_id = due.request_id
                                AND earlier.seq < due.seq AND earlier.state = 'pending')
-             ORDER BY due_at LIMIT ?3",
+             ORDER BY due_at LIMIT ?4",
         )?;
-        let busy = serde_json::to_string(busy).map_err(damaged)?;
-        let mut found = find.query(params![now.micros(), busy, limit])?;
+        let receivers = serde_json::to_string(&busy.receivers).map_err(damaged)?;
+        let accounts = serde_json::to_string(&busy.accounts).map_err(damaged)?;
+        let mut found = find.query(params![now.micros(), receivers, accounts, limit])?;
         let mut due = Vec::new();
         while let Some(row) = found.next()? {
             let request = parsed("request id", RequestId::from_number(row.get(0)?))?;
-            due.push((ReportId { request, seq: row.get(1)? }, row.get(2)?));
+            let id = ReportId { request, seq: row.get(1)? };
+            due.push(DueReport { id, account: AccountId(row.get(2)?), receiver: row.get(3)? });
         }
         Ok(due)
     }
@@ -82,7 +81,11 @@ impl Reader {
         let mut found = find.query([account.map(|account| account.0)])?;
         let mut tokens = Vec::new();
         while let Some(row) = found.next()? {
-            tokens.push(token(&self.vault, row)?);
+            // One damaged row must not keep the others from being read: a revocation would go unnoticed.
+            match token(&self.vault, row) {
+                Ok(token) => tokens.push(token),
+                Err(error) => tracing::error!(%error, "a token cannot be read, and is refused"),
+            }
         }
         Ok(tokens)
     }
@@ -113,10 +116,12 @@ impl Reader {
     ) -> Result<Vec<SandboxRow>, StoreError> {
         let key = phone.map(|phone| self.vault.phone_key(phone));
         let connection = self.connection();
+        // A test on an optional parameter would keep SQLite from using the index of the account.
+        let of_account = if account.is_some() { "account_id = ?1" } else { "?1 IS NULL" };
+        let to_phone = if key.is_some() { "phone_key = ?2" } else { "?2 IS NULL" };
         let mut find = connection.prepare_cached(&format!(
-            "SELECT {} FROM request WHERE channel = 'sandbox' AND code_sealed IS NOT NULL
-               AND (?1 IS NULL OR account_id = ?1) AND (?2 IS NULL OR phone_key = ?2)
-             ORDER BY id DESC LIMIT ?3",
+            "SELECT {} FROM request WHERE {of_account} AND {to_phone}
+               AND channel = 'sandbox' AND code_sealed IS NOT NULL ORDER BY id DESC LIMIT ?3",
             rows::REQUEST
         ))?;
         let mut found = find.query(params![account.map(|account| account.0), key, limit])?;

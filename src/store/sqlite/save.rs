@@ -1,6 +1,6 @@
 //! Saving what a batch changed.
 
-use super::load::Stored;
+use super::load::{Shape, Stored};
 use super::rows;
 use crate::store::records::StoreError;
 use crate::vault::{Purpose, Vault};
@@ -97,33 +97,24 @@ fn update_request(
         append.execute(params![number, request.fresh_events.len(), fresh_lines(request)])?;
         return Ok(());
     };
+    // What was sent, and through which hop, changes seldom; where the message stands changes with every event.
+    if stored.shapes.get(&request.id) != Some(&Shape::of(request)) {
+        update_shape(connection, vault, request, message)?;
+    }
     let mut update = connection.prepare_cached(
-        "UPDATE request SET token_id = ?2, refunded = ?3, route = ?4, channel = ?5, reports = ?6,
-             events = events + ?7, timeline = timeline || ?8, sender = ?9, payload = ?10, callback_url = ?11,
-             ttl_s = ?12, code_mac = ?13, code_sealed = iif(?14, code_sealed, ?15), sent_at = ?16, delivery = ?17,
-             delivery_at = ?18, code_expires_at = ?19, verified_at = ?20, last_check = ?21, last_check_at = ?22,
-             attempts = ?23, hop = ?24, progress = ?25, progress_at = ?26, channel_reference = ?27, due_at = ?28
+        "UPDATE request SET refunded = ?2, reports = ?3, events = events + ?4, timeline = timeline || ?5,
+             delivery = ?6, delivery_at = ?7, code_expires_at = ?8, verified_at = ?9, last_check = ?10,
+             last_check_at = ?11, attempts = ?12, progress = ?13, progress_at = ?14, channel_reference = ?15,
+             due_at = ?16
          WHERE id = ?1",
     )?;
     let (progress, progress_at) = rows::progress_columns(message.progress);
-    let keep_code = message.code.is_some() && stored.with_code.contains(&request.id);
     update.execute(params![
         number,
-        request.token.0,
         request.refunded,
-        rows::route_column(&request.route),
-        request.channel().as_str(),
         request.reports,
         request.fresh_events.len(),
         fresh_lines(request),
-        message.sender.as_ref().map(|sender| sender.as_str()),
-        message.payload.as_ref().map(|payload| payload.as_str()),
-        message.callback_url.as_deref(),
-        message.ttl.map(|ttl| ttl.secs()),
-        message.code_mac.0,
-        keep_code,
-        if keep_code { None } else { sealed_code(vault, number, message) },
-        message.sent_at.micros(),
         message.delivery.as_str(),
         message.delivery_at.micros(),
         message.code_expires_at.micros(),
@@ -131,11 +122,40 @@ fn update_request(
         message.last_check.map(|(verdict, _)| verdict.as_str()),
         message.last_check.map(|(_, at)| at.micros()),
         message.attempts,
-        message.hop,
         progress,
         progress_at,
         message.channel_reference,
         message.due_at().map(Time::micros),
+    ])?;
+    Ok(())
+}
+
+fn update_shape(
+    connection: &Connection,
+    vault: &Vault,
+    request: &Request,
+    message: &Message,
+) -> Result<(), StoreError> {
+    let number = request.id.number();
+    let mut update = connection.prepare_cached(
+        "UPDATE request SET token_id = ?2, route = ?3, channel = ?4, hop = ?5, sender = ?6, payload = ?7,
+             callback_url = ?8, ttl_s = ?9, code_mac = ?10, code_sealed = ?11, sent_at = ?12, delivery = ?13
+         WHERE id = ?1",
+    )?;
+    update.execute(params![
+        number,
+        request.token.0,
+        rows::route_column(&request.route),
+        request.channel().as_str(),
+        message.hop,
+        message.sender.as_ref().map(|sender| sender.as_str()),
+        message.payload.as_ref().map(|payload| payload.as_str()),
+        message.callback_url.as_deref(),
+        message.ttl.map(|ttl| ttl.secs()),
+        message.code_mac.0,
+        sealed_code(vault, number, message),
+        message.sent_at.micros(),
+        message.delivery.as_str(),
     ])?;
     Ok(())
 }

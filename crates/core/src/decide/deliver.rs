@@ -114,7 +114,7 @@ pub(super) fn due(rules: &Rules, book: &mut Book, now: Time, id: RequestId, may_
     let channel = request.channel().clone();
     let Some(message) = &mut request.message else { return Outcome::Done };
     match message.progress {
-        Progress::Queued(at) if at <= now => lease(rules, book, &mut request, now),
+        Progress::Queued(at) if at <= now && book.lease_room > 0 => lease(rules, book, &mut request, now),
         // Whoever held the lease is gone, and may have handed the message over just before. The sandbox does no harm
         // when it is told twice; for a real phone it stays at one.
         Progress::Leased(until) if until <= now && channel.is_sandbox() => {

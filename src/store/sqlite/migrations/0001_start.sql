@@ -99,6 +99,7 @@ CREATE TABLE request (
     CHECK (refunded = 0 OR (cost > 0 AND delivery = 'expired'))
 ) STRICT;
 CREATE INDEX request_due ON request (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX request_in_sandbox ON request (account_id, id) WHERE channel = 'sandbox' AND code_sealed IS NOT NULL;
 -- A request follows the clock by its id, but one that was only asked about may be sent much later.
 CREATE INDEX request_sent_late ON request (sent_at) WHERE ability_checked = 1 AND sent_at IS NOT NULL;
 
@@ -151,6 +152,7 @@ CREATE TABLE phone_failure (
     last_at    INTEGER NOT NULL,
     PRIMARY KEY (account_id, phone_key)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX phone_failure_age ON phone_failure (last_at);
 
 -- Live and exact statistics: sums over the requests of a day.
 CREATE TABLE day (

@@ -1,0 +1,197 @@
+//! `chappe dev`: what scripts and people may rely on.
+
+use crate::gateway::{Gateway, Home, TOKEN, finish};
+use crate::http::Connection;
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+/// `chappe dev` with nothing but a free port.
+fn plain(home: &Home) -> Command {
+    home.command(["dev", "--listen", "127.0.0.1:0"])
+}
+
+/// The token that a gateway says it accepts.
+fn token(gateway: &Gateway) -> String {
+    let line = gateway.greeting.iter().find_map(|line| line.strip_prefix("API token "));
+    line.unwrap().trim().to_owned()
+}
+
+fn call(gateway: &Gateway, token: &str, method: &str, params: Value) -> Value {
+    Connection::open(gateway.address(), token).unwrap().call(method, &params).unwrap().result()
+}
+
+fn balance(gateway: &Gateway, token: &str) -> String {
+    call(gateway, token, "getBalance", json!({}))["balance"].to_string()
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn says_all_that_is_needed_and_last_that_it_is_ready() {
+    let home = Home::new();
+    let gateway = Gateway::start(plain(&home));
+    println!("dev: ready {:?} after its start", gateway.ready_after);
+    let base_url = gateway.base_url().to_owned();
+    assert!(base_url.starts_with("http://127.0.0.1:") && !base_url.ends_with(":0"), "{base_url}");
+    let token = token(&gateway);
+    assert!(token.starts_with("chappe_live_"), "{token}");
+    for line in [format!("API base URL  {base_url}"), format!("Sandbox       {base_url}/sandbox")] {
+        assert!(gateway.greeting.contains(&line), "{line:?} is not in {:?}", gateway.greeting);
+    }
+    assert_eq!(balance(&gateway, &token), "100");
+    let page = Connection::open(gateway.address(), "")
+        .unwrap()
+        .exchange("GET /sandbox HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(page.unwrap().status, 200);
+    let ended = gateway.stop();
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    assert_eq!(
+        ended.stdout.lines().last(),
+        Some(format!("ready {base_url}").as_str()),
+        "the last line of all"
+    );
+    assert_eq!(mode(&home.data()), 0o700);
+    assert_eq!(mode(&home.data().join("master.key")), 0o600);
+}
+
+#[test]
+fn the_printed_curl_line_works_as_it_stands() {
+    if !Command::new("curl").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        println!("SKIPPED the_printed_curl_line_works_as_it_stands: there is no curl here");
+        return;
+    }
+    let home = Home::new();
+    let gateway = Gateway::start(plain(&home));
+    let lines = gateway.greeting.iter().skip_while(|line| !line.starts_with("curl "));
+    let line: Vec<_> = lines.take_while(|line| !line.is_empty()).cloned().collect();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line.join("\n")]).env("no_proxy", "*");
+    let ended = finish(shell);
+    let answer: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
+    assert_eq!(
+        (&answer["ok"], &answer["result"]["delivery_status"]["status"]),
+        (&json!(true), &json!("sent"))
+    );
+}
+
+#[test]
+fn every_flag_has_a_variable_and_the_flag_wins() {
+    let home = Home::new();
+    let data = home.path().join("elsewhere");
+    let variables = [
+        ("CHAPPE_LISTEN", "127.0.0.1:0"),
+        ("CHAPPE_DATA", data.to_str().unwrap()),
+        ("CHAPPE_TOKEN", "token-of-the-environment"),
+        ("CHAPPE_OWN_NUMBER", "+391234567890"),
+        ("CHAPPE_BALANCE", "7"),
+    ];
+    let mut command = home.command(["dev"]);
+    command.envs(variables);
+    let gateway = Gateway::start(command);
+    let token = "token-of-the-environment";
+    assert_eq!(balance(&gateway, token), "7");
+    let own = json!({ "phone_number": "391234567890", "code": "1234" });
+    assert_eq!(call(&gateway, token, "sendVerificationMessage", own)["request_cost"], 0);
+    assert!(data.join("chappe.db").exists());
+    gateway.stop();
+
+    let flags = ["dev", "--token", "token-of-the-flag", "--own-number", "+391234567891", "--balance", "9"];
+    let mut command = home.command(flags);
+    command.envs(variables);
+    let gateway = Gateway::start(command);
+    assert_eq!(balance(&gateway, "token-of-the-flag"), "9");
+    for (phone, cost) in [("391234567890", "0.01"), ("391234567891", "0")] {
+        let message = json!({ "phone_number": phone, "code": "1234" });
+        let sent = call(&gateway, "token-of-the-flag", "sendVerificationMessage", message);
+        assert_eq!(sent["request_cost"].to_string(), cost, "{phone}");
+    }
+}
+
+#[test]
+fn the_token_stays_the_same_until_another_is_wanted() {
+    let home = Home::new();
+    let first = {
+        let gateway = Gateway::start(plain(&home));
+        let first = token(&gateway);
+        gateway.stop();
+        first
+    };
+    let gateway = Gateway::start(plain(&home));
+    assert_eq!(token(&gateway), first);
+    gateway.stop();
+    for _ in 0..2 {
+        let gateway = Gateway::start(home.dev("100"));
+        assert_eq!(token(&gateway), TOKEN);
+        assert_eq!(balance(&gateway, TOKEN), "100");
+        assert_eq!(balance(&gateway, &first), "100", "the other one is good as well");
+        gateway.stop();
+    }
+    // One that was revoked does not come back by itself.
+    assert_eq!(home.run(["token", "revoke", "2"]).code, Some(0));
+    let Err(ended) = Gateway::try_start(home.dev("100")) else { panic!("a revoked token was accepted") };
+    assert!(ended.code == Some(1) && ended.stderr.contains("this token was revoked"), "{ended:?}");
+    assert_eq!(home.run(["token", "revoke", "1"]).code, Some(0));
+    let gateway = Gateway::start(plain(&home));
+    assert!(![TOKEN, &first].contains(&token(&gateway).as_str()));
+}
+
+#[test]
+fn the_balance_is_filled_up_and_never_taken_away() {
+    let home = Home::new();
+    for (wanted, found, left) in
+        [("1", "1", "0.99"), ("1", "1", "0.99"), ("0", "0.99", "0.98"), ("5.5", "5.5", "5.49")]
+    {
+        let gateway = Gateway::start(home.dev(wanted));
+        assert_eq!(balance(&gateway, TOKEN), found, "--balance {wanted}");
+        let message = json!({ "phone_number": "9996600100", "code": "1234" });
+        let sent = call(&gateway, TOKEN, "sendVerificationMessage", message);
+        assert_eq!(sent["remaining_balance"].to_string(), left);
+        gateway.stop();
+    }
+    home.audit();
+}
+
+#[test]
+fn listens_on_ipv6_as_well() {
+    let home = Home::new();
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        println!("SKIPPED listens_on_ipv6_as_well: this machine has no IPv6");
+        return;
+    }
+    let gateway = Gateway::start(home.command(["dev", "--listen", "[::1]:0", "--token", TOKEN]));
+    assert!(gateway.base_url().starts_with("http://[::1]:"), "{}", gateway.base_url());
+    assert_eq!(balance(&gateway, TOKEN), "100");
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_a_reason() {
+    let home = Home::new();
+    for (flag, value, code, reason) in [
+        ("--listen", "nonsense", 2, "invalid socket address"),
+        ("--listen", "127.0.0.1", 2, "invalid socket address"),
+        ("--balance", "much", 2, "not an amount"),
+        ("--balance", "-1", 1, "--balance must not be below 0"),
+        ("--own-number", "12", 1, "--own-number \"12\" is no phone number"),
+        ("--token", "two words", 1, "--token must be printable ASCII without spaces"),
+        ("--token", "", 1, "--token must be printable ASCII without spaces"),
+        ("--token", "münze", 1, "--token must be printable ASCII without spaces"),
+    ] {
+        let mut command = plain(&home);
+        if flag == "--listen" {
+            command = home.command(["dev"]);
+        }
+        command.arg(format!("{flag}={value}"));
+        let Err(ended) = Gateway::try_start(command) else { panic!("{flag} {value}: it started") };
+        assert_eq!(ended.code, Some(code), "{flag} {value}: {ended:?}");
+        assert!(ended.stderr.contains(reason), "{flag} {value}: {}", ended.stderr);
+    }
+    // The key of a data directory is not to be shown around, not even beside play data.
+    Gateway::start(plain(&home)).stop();
+    std::fs::set_permissions(home.data().join("master.key"), PermissionsExt::from_mode(0o644)).unwrap();
+    let Err(ended) = Gateway::try_start(plain(&home)) else { panic!("it started") };
+    assert!(ended.code == Some(1) && ended.stderr.contains("can be read by others"), "{ended:?}");
+}

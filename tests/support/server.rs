@@ -1,0 +1,412 @@
+//! A whole server in this process: the application over a real SQLite file, the engine on its thread, the workers, and
+//! the real HTTP server on a free port. Whatever is started is stopped when it is dropped, and its books are audited.
+
+use super::http::{Answer, Connection, Events, Request};
+use super::must;
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use chappe::app::{App, Engines, Settings};
+use chappe::config::Config;
+use chappe::env::{Clock, Random};
+use chappe::net::server::bind;
+use chappe::store::{AccountRow, Durability, NewToken, Reader, Store, TokenRow};
+use chappe::vault::{MasterKey, Vault};
+use chappe::work::Workers;
+use chappe::{api, console};
+use chappe_core::ledger::Kind;
+use chappe_core::{AccountId, Command, Keys, Mode, Money, Phone, RequestId, Time, decide};
+use futures_util::FutureExt;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// The tokens of two customers, each with a live and a test account.
+pub(crate) const ALICE: &str = "live-token-of-alice";
+pub(crate) const ALICE_TEST: &str = "test-token-of-alice";
+pub(crate) const BOB: &str = "live-token-of-bob";
+pub(crate) const BOB_TEST: &str = "test-token-of-bob";
+/// Alice's own number.
+pub(crate) const OWN: &str = "+79123456788";
+
+/// How a server is to be set up.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    /// What every account has to begin with, in credits.
+    pub(crate) balance: &'static str,
+    /// Whether workers run: without them, nothing happens to a message by itself.
+    pub(crate) workers: bool,
+    /// Whether the engine works. Without, commands wait until [`Server::release`].
+    pub(crate) engine: bool,
+    /// A certificate to serve HTTPS with.
+    pub(crate) tls: Option<RustlsConfig>,
+}
+
+impl Setup {
+    /// As `chappe dev`.
+    pub(crate) fn dev() -> Setup {
+        Setup {
+            settings: Config::defaults().unwrap().dev_settings().unwrap(),
+            clock: Clock::system(),
+            random: Random::seeded(1),
+            balance: "100",
+            workers: true,
+            engine: true,
+            tls: None,
+        }
+    }
+
+    /// A clock that stands at `seconds` until it is moved.
+    pub(crate) fn clock_at(&mut self, seconds: i64) {
+        self.clock = Clock::manual(Time::from_secs(seconds));
+    }
+
+    /// As `chappe serve` with certificates on a staging machine: live messages go to the sandbox as well, and nothing
+    /// else is as in development.
+    pub(crate) fn serve(&mut self) {
+        let settings = Config::defaults().unwrap().settings().unwrap();
+        self.settings = Settings { live: chappe::channels::Live::Sandbox, proxies_only: false, ..settings };
+    }
+}
+
+/// A data directory with its key.
+#[derive(Debug)]
+pub(crate) struct Home {
+    directory: TempDir,
+    vault: Vault,
+}
+
+impl Home {
+    fn empty() -> Home {
+        let vault = Vault::new(&MasterKey::from_bytes([7; 32]));
+        Home { directory: tempfile::tempdir().unwrap(), vault }
+    }
+
+    /// Opens the database to write, as the command line does beside a running server.
+    pub(crate) fn store(&self) -> Store {
+        // Nothing here cuts the power, so nothing has to wait for the disk.
+        Store::open_sqlite(self.directory.path(), self.vault.clone(), Durability::ProcessOnly).unwrap()
+    }
+
+    /// Two customers, their tokens and their money.
+    async fn furnish(&self, setup: &Setup) {
+        let mut store = self.store();
+        let reader = store.reader().unwrap();
+        let now = setup.clock.now();
+        for (name, live, test) in [("alice", ALICE, ALICE_TEST), ("bob", BOB, BOB_TEST)] {
+            store.create_customer(name, now).await.unwrap();
+            for (mode, text) in [(Mode::Live, live), (Mode::Test, test)] {
+                let account = reader.account(name, mode).await.unwrap().id;
+                let token = NewToken { account, name: "first", text, expires_at: None, allowed: &[] };
+                store.create_token(&token, now).await.unwrap();
+                credit(&mut store, setup, account).await;
+            }
+        }
+        for mode in [Mode::Live, Mode::Test] {
+            let account = reader.account("alice", mode).await.unwrap().id;
+            store.set_own_number(account, Phone::parse(OWN)).await.unwrap();
+        }
+    }
+
+    /// Starts a server over this directory.
+    pub(crate) async fn serve(self, setup: Setup) -> Server {
+        // Fails only where an earlier server of this process has done it.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let Setup { settings, clock, random, workers, engine, tls, .. } = setup;
+        let built = App::build(self.store(), settings, self.vault.clone(), clock, random).await;
+        let (app, engines) = built.unwrap();
+        let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = bound.address();
+        let router = api::router().merge(console::router(&app)).with_state(app.clone());
+        let handle = Handle::new();
+        tokio::spawn(bound.serve(router, tls, handle.clone()));
+        let mut server =
+            Server { app, address, home: Some(self), handle, engines: None, engine: None, workers: None };
+        let Engines { batches, work } = engines;
+        if workers {
+            server.workers = Some(Workers::start(&server.app, work));
+        }
+        server.engines = Some(batches);
+        if engine {
+            server.release();
+        }
+        server
+    }
+}
+
+async fn credit(store: &mut Store, setup: &Setup, account: AccountId) {
+    let amount: Money = setup.balance.parse().unwrap();
+    if !amount.is_positive() {
+        return;
+    }
+    let command = Command::Credit {
+        now: setup.clock.now(),
+        account,
+        kind: Kind::Deposit,
+        amount,
+        reference: None,
+        reason: "to begin with".to_owned(),
+    };
+    let mut keys = Keys::default();
+    command.add_keys(&mut keys);
+    let rules = &setup.settings.rules;
+    store.transact(&keys, |book| decide(rules, book, command.clone())).await.unwrap().0.unwrap();
+}
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) app: Arc<App>,
+    pub(crate) address: SocketAddr,
+    home: Option<Home>,
+    handle: Handle<SocketAddr>,
+    /// The engine, as long as it is held back.
+    engines: Option<chappe::engine::Batches>,
+    engine: Option<JoinHandle<()>>,
+    workers: Option<Workers>,
+}
+
+impl Server {
+    /// Starts a server as `chappe dev` does, with what `tweak` changes about it.
+    pub(crate) async fn start(tweak: impl FnOnce(&mut Setup)) -> Server {
+        let mut setup = Setup::dev();
+        tweak(&mut setup);
+        let home = Home::empty();
+        home.furnish(&setup).await;
+        home.serve(setup).await
+    }
+
+    /// Lets an engine work that was held back.
+    pub(crate) fn release(&mut self) {
+        let Some(batches) = self.engines.take() else { return };
+        let engine = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(batches.run()).unwrap();
+        };
+        self.engine = Some(std::thread::Builder::new().name("engine".to_owned()).spawn(engine).unwrap());
+    }
+
+    /// Loses the engine that was held back, as when it has died.
+    pub(crate) fn abandon_engine(&mut self) {
+        self.engines = None;
+    }
+
+    /// Holds the database's write lock, as another process may, until the connection is dropped.
+    pub(crate) fn lock_database(&self) -> rusqlite::Connection {
+        let connection = self.database();
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        connection
+    }
+
+    fn database(&self) -> rusqlite::Connection {
+        let path = self.home.as_ref().unwrap().directory.path().join("chappe.db");
+        let database = rusqlite::Connection::open(path).unwrap();
+        database.busy_timeout(Duration::from_secs(5)).unwrap();
+        database
+    }
+
+    /// Stops at once, as a process that is told to end: calls and attempts under way are cut off.
+    pub(crate) fn stop(mut self) -> Home {
+        self.halt();
+        self.home.take().unwrap()
+    }
+
+    fn halt(&mut self) {
+        self.app.stopping.send_replace(true);
+        self.handle.shutdown();
+        self.workers = None;
+        self.engines = None;
+        self.app.engine.close();
+        if let Some(engine) = self.engine.take() {
+            assert!(engine.join().is_ok() || std::thread::panicking(), "the engine panicked");
+        }
+    }
+
+    /// The database, opened to write beside the server.
+    pub(crate) fn store(&self) -> Store {
+        self.home.as_ref().unwrap().store()
+    }
+
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.app.reader
+    }
+
+    /// What a customer's account has, by the database.
+    pub(crate) async fn account(&self, customer: &str, mode: Mode) -> AccountRow {
+        self.reader().account(customer, mode).await.unwrap()
+    }
+
+    /// What Alice's live account has, by the database.
+    pub(crate) async fn balance(&self) -> Money {
+        self.account("alice", Mode::Live).await.balance
+    }
+
+    pub(crate) async fn token(&self, text: &str) -> TokenRow {
+        let tokens = self.reader().tokens(None).await.unwrap();
+        tokens.into_iter().find(|token| *token.text == text).unwrap()
+    }
+
+    /// Gives or takes what is missing to this balance, as the operator does by hand.
+    pub(crate) async fn set_balance(&self, token: &str, credits: &str) {
+        let id = self.token(token).await.account;
+        let accounts = self.reader().accounts(None).await.unwrap();
+        let balance = accounts.into_iter().find(|account| account.id == id).unwrap().balance;
+        let amount = credits.parse::<Money>().unwrap().checked_sub(balance).unwrap();
+        let command = Command::Credit {
+            now: self.app.clock.now(),
+            account: id,
+            kind: Kind::Adjustment,
+            amount,
+            reference: None,
+            reason: "as the test wants it".to_owned(),
+        };
+        self.app.engine.apply(vec![command]).await.unwrap().remove(0).unwrap();
+    }
+
+    pub(crate) async fn connect(&self) -> Connection {
+        Connection::open(self.address).await
+    }
+
+    /// One call on a connection of its own.
+    pub(crate) async fn call(&self, request: &Request) -> Answer {
+        self.connect().await.exchange(request).await
+    }
+
+    /// A method called by Alice's live token with JSON, as most clients do.
+    pub(crate) async fn api(&self, method: &str, parameters: Value) -> Answer {
+        self.api_as(ALICE, method, parameters).await
+    }
+
+    pub(crate) async fn api_as(&self, token: &str, method: &str, parameters: Value) -> Answer {
+        self.call(&Request::post(&format!("/{method}")).bearer(token).json(parameters)).await
+    }
+
+    /// Sends a message that must be accepted; its request id.
+    pub(crate) async fn send(&self, parameters: Value) -> String {
+        let answer = self.api("sendVerificationMessage", parameters).await;
+        answer.result()["request_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes all of these calls at once, over as many connections as a process may be expected to have, each request
+    /// on its way before any answer is awaited. The answers come in the order of the requests.
+    pub(crate) async fn at_once(&self, requests: &[Request]) -> Vec<Answer> {
+        const CONNECTIONS: usize = 125;
+        let lane = async |lane: usize| {
+            let mut connection = self.connect().await;
+            let mine: Vec<_> = requests.iter().enumerate().skip(lane).step_by(CONNECTIONS).collect();
+            let bytes: Vec<u8> = mine.iter().flat_map(|(_, request)| request.bytes()).collect();
+            connection.send(&bytes).await;
+            let mut answers = Vec::new();
+            for (at, _) in mine {
+                answers.push((at, connection.answer().await.expect("an answer")));
+            }
+            answers
+        };
+        let lanes = futures_util::future::join_all((0..CONNECTIONS.min(requests.len())).map(lane)).await;
+        let mut answers: Vec<_> = lanes.into_iter().flatten().collect();
+        answers.sort_by_key(|(at, _)| *at);
+        answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    /// Listens to the sandbox.
+    pub(crate) async fn events(&self) -> Events {
+        Events::listen(self.connect().await, &Request::get("/sandbox/events")).await
+    }
+
+    /// Waits until the timeline of a request holds an event of this name.
+    pub(crate) async fn until(&self, request: &str, event: &str) {
+        // Listening comes before looking, so that nothing falls in between.
+        let mut changed = self.app.changed.subscribe();
+        let id = RequestId::parse(request).unwrap();
+        let happened = async {
+            loop {
+                let row = self.reader().request(id).await.unwrap().unwrap();
+                if row.timeline.lines().any(|line| line.split(' ').nth(1) == Some(event)) {
+                    return;
+                }
+                // Having missed changes is as good as having heard one.
+                let _ = changed.recv().await;
+            }
+        };
+        must(&format!("{request} to be {event}"), happened).await;
+    }
+
+    /// Sends a message and waits for an event of its timeline; its request id.
+    pub(crate) async fn send_until(&self, parameters: Value, event: &str) -> String {
+        let request = self.send(parameters).await;
+        self.until(&request, event).await;
+        request
+    }
+
+    /// Moves a manual clock, and wakes whoever waits for it.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.app.clock.advance(by);
+        self.app.wakes.requests.now();
+        self.app.wakes.reports.now();
+    }
+
+    /// A report as the database holds it, once `ready` says so of it.
+    ///
+    /// That an attempt was written down is told to nobody. So the engine is asked for a round, again and again: what a
+    /// worker had handed in before is committed when that is answered.
+    pub(crate) async fn report(
+        &self,
+        request: &str,
+        seq: u8,
+        ready: impl Fn(&ReportState) -> bool,
+    ) -> ReportState {
+        let database = self.database();
+        let read = || {
+            let query = "SELECT state, attempts, due_at, leased, last_result FROM report
+                         WHERE request_id = ?1 AND seq = ?2";
+            let row = |row: &rusqlite::Row<'_>| {
+                Ok(ReportState {
+                    state: row.get(0)?,
+                    attempts: row.get(1)?,
+                    due_at: Time::from_micros(row.get(2)?),
+                    leased: row.get(3)?,
+                    last_result: row.get(4)?,
+                })
+            };
+            let request: i64 = request.parse().unwrap();
+            database.query_row(query, rusqlite::params![request, seq], row).ok()
+        };
+        let settled = async {
+            loop {
+                if let Some(report) = read().filter(|report| ready(report)) {
+                    return report;
+                }
+                self.app.engine.apply(Vec::new()).await.unwrap();
+            }
+        };
+        must("a report to be written down", settled).await
+    }
+}
+
+/// A report as the database holds it.
+#[derive(Clone, Debug)]
+pub(crate) struct ReportState {
+    pub(crate) state: String,
+    pub(crate) attempts: u8,
+    pub(crate) due_at: Time,
+    pub(crate) leased: bool,
+    pub(crate) last_result: Option<String>,
+}
+
+impl Drop for Server {
+    /// Whatever a test did: the books must be right.
+    fn drop(&mut self) {
+        self.halt();
+        if !std::thread::panicking() {
+            // Reads of SQLite are done at once.
+            let audit = self.app.reader.audit(|_| {}).now_or_never();
+            let findings = audit.expect("an audit that is done at once").unwrap();
+            assert!(findings.is_empty(), "the audit found: {findings:#?}");
+        }
+    }
+}
