@@ -200,7 +200,7 @@ impl Config {
             parse_range(text)
                 .with_context(|| format!("{text:?} in trusted_proxies is no address or CIDR range"))
         };
-        ensure!((1..=QUEUE_MAX).contains(&self.queue), "queue must be from 1 to {QUEUE_MAX}");
+        ensure!((1..=QUEUE_MAX).contains(&self.queue), "queue must be above 0, and {QUEUE_MAX} at most");
         Ok(Settings {
             rules: self.rules()?,
             live: self.routes.live,

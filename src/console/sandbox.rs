@@ -139,12 +139,13 @@ async fn page(
     headers: HeaderMap,
     Query(filter): Query<Filter>,
 ) -> Result<Response, Turned> {
-    // What cannot be a number has no messages, and the page says so without a fuss.
-    let (phone, messages) = match filter.phone() {
-        Ok(phone) => (phone, read(&app, visitor, phone, LIST_MAX).await?),
-        Err(_) => (None, Vec::new()),
-    };
+    // Digits that are no number have no messages, and the page says so without a fuss. No digits are no filter.
     let asked: String = filter.phone_number.chars().filter(char::is_ascii_digit).collect();
+    let phone = filter.phone().ok().flatten();
+    let messages = match phone {
+        None if !asked.is_empty() => Vec::new(),
+        _ => read(&app, visitor, phone, LIST_MAX).await?,
+    };
     let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
     let base_url = format!("http://{host}");
     let now = app.clock.now();

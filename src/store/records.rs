@@ -27,6 +27,16 @@ pub enum StoreError {
         /// The version of this program.
         known: usize,
     },
+    /// The database was written by an older version.
+    #[error(
+        "the database is at version {found}, this program reads {known}; starting the server brings it up to date"
+    )]
+    TooOld {
+        /// The version of the database.
+        found: usize,
+        /// The version of this program.
+        known: usize,
+    },
     /// Something that was named does not exist.
     #[error("{0}")]
     NotFound(String),

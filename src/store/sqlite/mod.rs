@@ -16,6 +16,7 @@ use cache::RecentRequests;
 use chappe_core::{Book, Keys, RequestId, Time};
 use recent::RecentSends;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use std::cmp::Ordering;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -170,6 +171,12 @@ impl Reader {
         let connection = Connection::open_with_flags(directory.join(FILE), flags)?;
         connection.busy_timeout(BUSY_WAIT)?;
         connection.execute_batch("PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
+        let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        match found.cmp(&MIGRATIONS.len()) {
+            Ordering::Equal => {}
+            Ordering::Greater => return Err(StoreError::TooNew { found, known: MIGRATIONS.len() }),
+            Ordering::Less => return Err(StoreError::TooOld { found, known: MIGRATIONS.len() }),
+        }
         check_key(&connection, &vault)?;
         Ok(Reader { connection: Arc::new(Mutex::new(connection)), vault })
     }
