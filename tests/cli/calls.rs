@@ -3,6 +3,7 @@
 use crate::Operator;
 use crate::gateway::{Gateway, Home, TOKEN};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 /// A running server, and somebody who calls it.
 fn running() -> (Operator, Gateway) {
@@ -134,6 +135,11 @@ fn a_caller_without_the_means_is_told_so() {
 fn a_request_tells_what_happened_to_it() {
     let (caller, _gateway) = running();
     let id = id(&caller.json("send +391234567890 --code 123456"));
+    // Its delivery comes by itself, and soon.
+    let begun = Instant::now();
+    while caller.json(&format!("verify {id}"))["delivery_status"]["status"] != "delivered" {
+        assert!(begun.elapsed() < Duration::from_secs(5), "not delivered");
+    }
     caller.run(&format!("verify {id} 000000"));
     caller.run(&format!("verify {id} 123456"));
     caller.run(&format!("revoke {id}"));

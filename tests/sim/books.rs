@@ -2,7 +2,7 @@
 //!
 //! They share the rules' values (ids, names of statuses, the form of an answer) and none of their decisions.
 
-use crate::call::{Ask, Call, caller, channels};
+use crate::call::{Ask, Call, channels};
 use crate::cast::{self, ACCOUNTS, ANNA, BERT, FUNDS, OWN, PAUSES_S, PRICE, PRICE_44};
 use crate::letter::{Consequence, Letter};
 use crate::operation::{Script, Way, Wish};
@@ -11,7 +11,8 @@ use chappe::engine::Failure;
 use chappe_core::command::Reach;
 use chappe_core::text::{ChannelName, Payload};
 use chappe_core::{
-    ChannelEvent, Delivery, Mode, Money, Outcome, Rejection, ReportId, RequestId, Time, Verification, View,
+    ChannelEvent, Delivery, Mode, Money, Outcome, Rejection, ReportId, RequestId, Time, TokenId,
+    Verification, View,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -62,7 +63,7 @@ pub(crate) struct Request {
 pub(crate) struct Report {
     body: String,
     url: &'static str,
-    token: usize,
+    token: TokenId,
     pub(crate) attempts: u8,
     /// How it ended.
     pub(crate) settled: Option<Settled>,
@@ -82,8 +83,8 @@ pub(crate) enum Settled {
 pub(crate) struct Claimed {
     pub(crate) body: String,
     pub(crate) url: String,
-    /// The account whose token signs it.
-    pub(crate) token: i64,
+    /// The token that signs it.
+    pub(crate) token: TokenId,
     pub(crate) attempts: u8,
 }
 
@@ -349,7 +350,7 @@ impl Books {
             }
             Consequence::Tell => {
                 let Some(url) = letter.callback else { return };
-                let token = letter.sender;
+                let token = letter.token;
                 let body = wire::status(&self.view(id, now));
                 let report =
                     Report { body, url, token, attempts: 0, settled: None, due: (now, now), leased: false };
@@ -401,11 +402,10 @@ impl Books {
     pub(crate) fn claim(&mut self, id: ReportId, now: Time) -> Option<Claimed> {
         let report = self.report(id).filter(|report| report.settled.is_none() && report.due.0 <= now)?;
         (report.leased, report.due) = (true, (now + cast::LEASE, now + cast::LEASE));
-        let token = caller(report.token).token.0;
         Some(Claimed {
             body: report.body.clone(),
             url: report.url.to_owned(),
-            token,
+            token: report.token,
             attempts: report.attempts,
         })
     }

@@ -1,6 +1,6 @@
 //! A call of a client: what it says, and how it is put on the wire or into a command.
 
-use crate::cast::{self, token};
+use crate::cast::{self, TOKENS, token};
 use crate::operation::{Script, Way, Wish};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -24,6 +24,8 @@ const OWN_CODE: &str = "4711";
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) who: usize,
+    /// Which of the account's tokens it comes with.
+    pub(crate) token: usize,
     pub(crate) now: Time,
     /// The id that a new request gets.
     pub(crate) new_id: RequestId,
@@ -76,11 +78,10 @@ impl Wish {
 }
 
 /// The caller that an account's token stands for: accounts and tokens are numbered in the order of the cast.
-pub(crate) fn caller(who: usize) -> Caller {
-    let number = who as i64;
+pub(crate) fn caller(who: usize, token: usize) -> Caller {
     Caller {
-        account: AccountId(AccountId::FIRST_CUSTOMER + number),
-        token: TokenId(1 + number),
+        account: AccountId(AccountId::FIRST_CUSTOMER + who as i64),
+        token: TokenId(1 + (who * TOKENS + token) as i64),
         mode: cast::mode(who),
     }
 }
@@ -117,7 +118,7 @@ impl Call {
         };
         let body = if params.is_null() { String::new() } else { params.to_string() };
         let mut request = Request::post(format!("/{}", method.name()))
-            .header("Authorization", format!("Bearer {}", token(self.who)))
+            .header("Authorization", format!("Bearer {}", token(self.who, self.token)))
             .header("Content-Type", "application/json");
         if let Some(key) = self.ask.key() {
             request = request.header("Idempotency-Key", key);
@@ -129,7 +130,7 @@ impl Call {
 
     /// The call as the router would hand it in, or with a route that it would not choose.
     pub(crate) fn command(&self, app: &App) -> Command {
-        let (caller, now, new_id) = (caller(self.who), self.now, self.new_id);
+        let (caller, now, new_id) = (caller(self.who, self.token), self.now, self.new_id);
         let country = Country::UNKNOWN;
         let idempotency = self.ask.key().map(|key| Idempotency {
             key: app.vault.idempotency_digest([key.as_bytes()]),

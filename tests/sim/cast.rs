@@ -91,9 +91,12 @@ pub(crate) fn mode(who: usize) -> Mode {
     if who.is_multiple_of(2) { Mode::Live } else { Mode::Test }
 }
 
-/// The text of an account's token.
-pub(crate) fn token(who: usize) -> String {
-    format!("token-of-account-{who}")
+/// How many tokens every account has.
+pub(crate) const TOKENS: usize = 2;
+
+/// The text of an account's first or second token.
+pub(crate) fn token(who: usize, which: usize) -> String {
+    format!("token-{which}-of-account-{who}")
 }
 
 pub(crate) fn phone(text: &str) -> Phone {

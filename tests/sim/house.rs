@@ -47,9 +47,11 @@ impl House {
         }
         for who in 0..cast::ACCOUNTS {
             let account = AccountId(AccountId::FIRST_CUSTOMER + who as i64);
-            let text = cast::token(who);
-            let token = NewToken { account, name: "sim", text: &text, expires_at: None, allowed: &[] };
-            ready(store.create_token(&token, now)).unwrap();
+            for which in 0..cast::TOKENS {
+                let text = cast::token(who, which);
+                let token = NewToken { account, name: "sim", text: &text, expires_at: None, allowed: &[] };
+                ready(store.create_token(&token, now)).unwrap();
+            }
             if who.is_multiple_of(2) {
                 for (name, verified) in [(cast::VERIFIED_SENDER, true), (cast::UNVERIFIED_SENDER, false)] {
                     ready(store.put_sender(account, &Username::parse(name).unwrap(), verified, now)).unwrap();

@@ -1,11 +1,11 @@
 //! The auditor's book of one message: the dates of what happened to it, from which every status is read off when it is
 //! asked for. Where the rules change a state, this looks at the past.
 
-use crate::call::Call;
+use crate::call::{Call, caller};
 use crate::cast::{ATTEMPTS_MAX, CODE_LIFE, GRACE, LEASE};
 use crate::operation::Wish;
 use chappe_core::text::ChannelName;
-use chappe_core::{ChannelEvent, Delivery, Time, Verification};
+use chappe_core::{ChannelEvent, Delivery, Time, TokenId, Verification};
 use std::time::Duration;
 
 /// A message.
@@ -17,8 +17,8 @@ pub(crate) struct Letter {
     pub(crate) payload: Option<&'static str>,
     /// `None` as long as the gateway drew it and nobody has looked at the phone.
     pub(crate) code: Option<String>,
-    /// Whose token sent it.
-    pub(crate) sender: usize,
+    /// The token that sent it.
+    pub(crate) token: TokenId,
     pub(crate) hops: Vec<ChannelName>,
     pub(crate) hop: usize,
     pub(crate) holder: Holder,
@@ -73,7 +73,7 @@ impl Letter {
             callback: wish.callback,
             payload: wish.payload,
             code: wish.code(call.way).map(str::to_owned),
-            sender: call.who,
+            token: caller(call.who, call.token).token,
             hops,
             hop: 0,
             holder: Holder::Worker(sent + LEASE),

@@ -274,7 +274,7 @@ fn claimed(job: &ReportJob) -> Claimed {
     Claimed {
         body: String::from_utf8(report::body(job)).unwrap(),
         url: job.callback_url.to_string(),
-        token: job.report.token.0,
+        token: job.report.token,
         attempts: job.report.attempts,
     }
 }

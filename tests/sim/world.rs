@@ -4,7 +4,7 @@
 use crate::auditor::{Auditor, Complaint, Entry, Fate, Heard, Input, Sight};
 use crate::books::{self, Errand, is_magic};
 use crate::call::{Ask, Call, DRAWN_LENGTH, caller};
-use crate::cast::{self, ACCOUNTS};
+use crate::cast::{self, ACCOUNTS, TOKENS};
 use crate::house::{Answer, House, poll, ready};
 use crate::operation::{Guess, Operation, Plan, Script, Way};
 use crate::trace::Trace;
@@ -179,7 +179,8 @@ impl<'t> World<'t> {
             Way::Wire => RequestId::next(now, 0, Some(drawn)),
             Way::Command => drawn,
         };
-        let call = Call { who, now, new_id, way, ask };
+        let token = self.steps % TOKENS;
+        let call = Call { who, token, now, new_id, way, ask };
         let answer = self.house.hand_in(&call);
         let waiting = waiting(vec![Input::Call(call)], answer, hung_up);
         self.callers.push(waiting);
@@ -188,7 +189,7 @@ impl<'t> World<'t> {
     fn credit(&mut self, who: usize, micros: i64, reference: Option<u8>) {
         let command = Command::Credit {
             now: self.now(),
-            account: caller(who).account,
+            account: caller(who, 0).account,
             kind: if micros < 0 { Kind::Adjustment } else { Kind::Deposit },
             amount: Money::from_micros(micros),
             reference: reference.map(|reference| format!("payment {reference}")),
@@ -309,7 +310,7 @@ impl<'t> World<'t> {
         let now = self.now();
         let requests: Vec<_> = self.auditor.requests().into_iter().collect();
         let ask = |(request, who): &(RequestId, usize)| Command::CheckStatus {
-            caller: caller(*who),
+            caller: caller(*who, 0),
             now,
             request: *request,
             entered: None,

@@ -90,7 +90,13 @@ impl<S: Read + Write> Connection<S> {
 
     fn receive(&mut self) -> Result<()> {
         let mut chunk = [0; 4096];
-        let count = self.stream.read(&mut chunk)?;
+        let count = loop {
+            match self.stream.read(&mut chunk) {
+                // With a time limit on the socket, the system may give up early for no reason of the gateway's.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         if count == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
