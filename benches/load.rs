@@ -3,7 +3,14 @@
 //!
 //! `./bench` builds and runs it. One thread generates the load over keep-alive connections; the server and the echo are
 //! processes of their own.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
 #![allow(clippy::float_arithmetic, clippy::indexing_slicing)]
 
 #[path = "load/client.rs"]
@@ -61,7 +68,7 @@ fn bench(chappe: &std::path::Path) {
             drop(server);
 
             let server = Process::chappe(chappe, &data);
-            let wanted = (sent.per_second() * seconds as f64 * 1.5) as usize;
+            let wanted = (sent.per_second() * seconds as f64 * 4.0) as usize;
             let prepared = run(
                 &server.target,
                 256,

@@ -101,7 +101,11 @@ impl App {
     ) -> Result<(Arc<App>, Engines), StoreError> {
         store.start_serving(clock.now(), settings.rules.sends_per_phone.within).await?;
         let (reader, pages) = (store.reader()?, store.reader()?);
-        let last_id = store.last_request().await?.map_or(0, RequestId::number);
+        let last_id = store.last_request().await?;
+        if let (true, Some(last_id)) = (settings.dev, last_id) {
+            // The sandbox's clock was moved in an earlier life: it goes on from there, for time never goes back.
+            clock.advance(last_id.drawn_at().since(clock.now()));
+        }
         let (work, work_queue) = mpsc::channel(WORK_QUEUE);
         let (changed, _) = broadcast::channel(CHANGES_BUFFER);
         let (sandbox_news, _) = broadcast::channel(CHANGES_BUFFER);
@@ -124,7 +128,7 @@ impl App {
             changed,
             sandbox_news,
             stopping: watch::Sender::new(false),
-            last_id: AtomicI64::new(last_id),
+            last_id: AtomicI64::new(last_id.map_or(0, RequestId::number)),
         };
         Ok((Arc::new(app), Engines { batches, work: work_queue }))
     }

@@ -4,9 +4,11 @@
 //! visits could reach for it. So a request must name this server as a person would (no foreign name that was made to
 //! resolve here), and one that changes something must come from a page of ours or from no page at all.
 //!
-//! Under `chappe serve` it takes a test token, and shows that account's messages.
+//! Under `chappe serve` it takes a test token, or a live one where live messages go to the sandbox as well, and shows
+//! that account's messages.
 
 use crate::app::App;
+use crate::channels::Live;
 use axum::Json;
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -20,7 +22,7 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) enum Visitor {
     /// The developer, on `chappe dev`.
     Developer,
-    /// The bearer of a test token.
+    /// The bearer of a token whose messages go to the sandbox.
     Tester(AccountId),
 }
 
@@ -81,15 +83,18 @@ pub(super) fn admit(
         let ours = names_us(headers) && (method == Method::GET || comes_from_us(headers));
         return if ours { Ok(Visitor::Developer) } else { Err(Turned::Foreign) };
     }
+    if app.settings.proxies_only && !app.settings.trusted_proxies.lists(peer.ip()) {
+        return Err(Turned::Foreign);
+    }
     let bearer = text(headers, AUTHORIZATION.as_str()).and_then(|value| value.trim().split_once(' '));
     let token =
         bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
     let from = app.settings.trusted_proxies.client(peer.ip(), headers);
     let digest = app.vault.token_digest(token.ok_or(Turned::Unauthorized)?);
     let caller = app.tokens.judge(&digest, from, app.clock.now()).map_err(|_| Turned::Unauthorized)?;
-    match caller.mode {
-        Mode::Test => Ok(Visitor::Tester(caller.account)),
-        Mode::Live => Err(Turned::Unauthorized),
+    match (caller.mode, app.settings.live) {
+        (Mode::Test, _) | (Mode::Live, Live::Sandbox) => Ok(Visitor::Tester(caller.account)),
+        (Mode::Live, Live::None) => Err(Turned::Unauthorized),
     }
 }
 

@@ -79,10 +79,6 @@ impl Request {
         bytes
     }
 
-    pub(crate) fn is_get(&self) -> bool {
-        self.method == "GET"
-    }
-
     fn expects_body(&self) -> bool {
         self.method != "HEAD"
     }
@@ -156,11 +152,6 @@ impl Connection {
     /// What comes, whatever it is; `None` once the connection is closed.
     pub(crate) async fn next_byte(&mut self) -> Option<u8> {
         self.take(1).await?.pop()
-    }
-
-    /// Says that nothing more will be sent.
-    pub(crate) async fn finish(&mut self) {
-        let _ = self.stream.shutdown().await;
     }
 
     pub(crate) async fn exchange(&mut self, request: &Request) -> Answer {

@@ -12,7 +12,7 @@ mod server;
 
 pub(crate) use http::{Answer, Connection, Events, Request};
 pub(crate) use receiver::{Delivery, Receiver, Reply};
-pub(crate) use server::{ALICE, ALICE_TEST, BOB, BOB_TEST, Home, OWN, ReportState, Server, Setup};
+pub(crate) use server::{ALICE, ALICE_TEST, BOB, BOB_TEST, Home, OWN, Server, Setup};
 
 use std::future::Future;
 use std::time::Duration;

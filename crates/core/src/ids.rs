@@ -49,6 +49,11 @@ impl RequestId {
         self.0
     }
 
+    /// The moment that the id was drawn at, or a little after it.
+    pub fn drawn_at(self) -> Time {
+        Time::from_micros(self.0 - LOWEST + ERA_MICROS)
+    }
+
     /// The lowest id that can have been drawn at `now` or after: the start of a range over time.
     pub fn floor(now: Time) -> RequestId {
         let micros = now.micros().saturating_sub(ERA_MICROS);

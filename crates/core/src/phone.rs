@@ -62,7 +62,8 @@ impl fmt::Debug for Phone {
     }
 }
 
-/// The magic numbers `+99966XYYYY` of the sandbox, by X. They are exempt from every limit.
+/// The magic numbers `+99966XYYYY` of the sandbox, by X. They are exempt from the limits of numbers and accounts; a
+/// request takes no more wrong codes than any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Magic {
     /// 0: delivered at once.

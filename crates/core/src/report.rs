@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// Seconds to wait after each failed attempt. After the last one the report is lost, and can be sent again by hand.
+/// Seconds to wait after each failed attempt. After the last one the report is lost.
 /// 10 retries with growing pauses, so 11 attempts in all.
 pub const RETRY_DELAYS_S: [u64; 10] = [5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 43_200];
 
