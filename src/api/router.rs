@@ -56,6 +56,10 @@ async fn handle(
 }
 
 async fn answer(app: &App, peer: SocketAddr, parts: &Parts, body: Body) -> Result<Answer, Refusal> {
+    // Whoever asks for a tunnel reads any 200 as a yes.
+    if parts.method == http::Method::CONNECT {
+        return Err(Refusal::MethodNotAllowed);
+    }
     let name = parts.uri.path().trim_matches('/');
     let method = Method::find(name).ok_or(Rejection::UnknownMethod)?;
     if parts.method != http::Method::GET && parts.method != http::Method::POST {

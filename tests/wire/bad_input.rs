@@ -380,7 +380,6 @@ async fn slow_clients_are_let_go() {
 
 /// Found: the answer to an unknown method is 200, which to a CONNECT means that a tunnel is open.
 #[tokio::test]
-#[ignore = "src/api/router.rs: a CONNECT is answered 200 with no body, as an open proxy would"]
 async fn no_tunnel_is_offered() {
     let server = server().await;
     let mut connection = server.connect().await;

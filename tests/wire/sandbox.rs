@@ -1,6 +1,7 @@
 //! The built-in phone: its JSON API, its events, its page, and who is let in.
 
-use crate::support::{ALICE, ALICE_TEST, Answer, BOB_TEST, Events, Request, Server};
+use crate::support::{ALICE, ALICE_TEST, Answer, BOB, BOB_TEST, Events, Request, Server};
+use chappe::channels::Live;
 use chappe::store::NewToken;
 use chappe_core::text::Username;
 use serde_json::{Value, json};
@@ -338,14 +339,22 @@ async fn other_sites_cannot_reach_in() {
 }
 
 #[tokio::test]
-async fn beside_development_a_test_token_is_needed() {
-    let server = serve().await;
+async fn beside_development_a_token_is_needed_whose_messages_go_there() {
+    let server = Server::start(|setup| {
+        setup.serve();
+        setup.settings.live = Live::None;
+        setup.clock_at(NOW);
+    })
+    .await;
     let allowed = ["192.0.2.7/32".parse().unwrap()];
     let account = server.token(ALICE_TEST).await.account;
     let elsewhere = NewToken { account, name: "e", text: "elsewhere", expires_at: None, allowed: &allowed };
     server.store().create_token(&elsewhere, server.app.clock.now()).await.unwrap();
     server.app.tokens.refresh(server.reader()).await.unwrap();
-    let request = delivered(&server, PHONE).await;
+    let send = json!({"phone_number": PHONE, "code": "0042"});
+    let sent = server.api_as(ALICE_TEST, "sendVerificationMessage", send).await.result();
+    let request = sent["request_id"].as_str().unwrap().to_owned();
+    server.until(&request, "delivered").await;
     let mark = format!("/messages/{request}/read");
     for (method, path) in [
         ("GET", "/messages"),
@@ -374,6 +383,10 @@ async fn beside_development_a_test_token_is_needed() {
         assert_eq!(answer.verdict(), (200, "UNKNOWN_METHOD".to_owned()));
     }
     assert_eq!(server.app.clock.now().secs(), NOW);
+    assert_eq!(
+        server.call(&get("/messages/latest").bearer(ALICE_TEST)).await.json()["delivery_status"],
+        "delivered"
+    );
 }
 
 #[tokio::test]
@@ -393,6 +406,12 @@ async fn testers_see_what_is_their_own() {
     assert_eq!(events.message().await["request_id"], alices.as_str(), "the first that she hears of");
     assert_eq!(ids(&server.call(&get("/messages").bearer(ALICE_TEST)).await), [&*alices]);
     assert_eq!(ids(&server.call(&get("/messages").bearer(BOB_TEST)).await), [&*bobs]);
+    assert_eq!(
+        ids(&server.call(&get("/messages").bearer(ALICE)).await),
+        [&*live],
+        "where live messages go there too"
+    );
+    assert_eq!(server.call(&get("/messages").bearer(BOB)).await.text(), "[]");
     let latest = get("/messages/latest?phone_number=%2B79123456719").bearer(BOB_TEST);
     assert_eq!(server.call(&latest).await.json()["request_id"], bobs.as_str());
     for foreign in [&live, &bobs] {

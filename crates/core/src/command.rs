@@ -345,7 +345,8 @@ pub enum Outcome {
     Done,
 }
 
-/// Why a caller is refused. Each has a name on the wire; the order in which they are judged is that of the variants.
+/// Why a caller is refused. Each has a name on the wire. They are judged in the order of the variants; a used
+/// idempotency key is the one exception, since only the database knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.name())]
 pub enum Rejection {

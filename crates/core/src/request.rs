@@ -238,6 +238,12 @@ impl Message {
         }
     }
 
+    /// Whether it makes sense to hand the message over once more: its code is still at hand, and somebody could use it.
+    pub fn is_of_use(&self, now: Time) -> bool {
+        let end = self.ttl.map_or(self.code_expires_at, |ttl| self.sent_at + ttl.duration());
+        self.code.is_some() && now < end
+    }
+
     /// When a worker must next look at the message.
     pub fn due_at(&self) -> Option<Time> {
         let turn = match self.progress {

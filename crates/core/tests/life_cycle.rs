@@ -275,7 +275,11 @@ fn a_message_without_a_worker_waits_and_a_poll_is_leased() {
     let progress = |gate: &Gate| gate.store.requests[&id].message.as_ref().unwrap().progress;
     assert_eq!(progress(&gate), Progress::Queued(START));
     gate.at(7).due(id, true);
-    assert_eq!((progress(&gate), gate.store.work.len()), (Progress::Queued(gate.now), 0));
+    assert_eq!(
+        (progress(&gate), gate.store.work.len()),
+        (Progress::Queued(START), 0),
+        "nothing is written for it"
+    );
     gate.store.lease_room = 1;
     gate.at(8).due(id, true);
     assert_eq!(progress(&gate), Progress::Leased(START + Duration::from_secs(38)));

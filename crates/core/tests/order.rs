@@ -41,7 +41,7 @@ const SEND: [(Fault, Rejection); 12] = [
     (Malformed, Rejection::TtlInvalid),
     (SenderNotOwned, Rejection::SenderNotOwned),
     (SenderNotVerified, Rejection::SenderNotVerified),
-    (AccountTooFast, Rejection::FloodWait(100)),
+    (AccountTooFast, Rejection::FloodWait(1)),
     (RouteWaits, Rejection::FloodWait(7)),
     (NumberFlooded, Rejection::FloodWait(600)),
     (NoMoney, Rejection::BalanceNotEnough),
@@ -50,7 +50,7 @@ const SEND: [(Fault, Rejection); 12] = [
 
 const CHECK: [(Fault, Rejection); 5] = [
     (KeyReused, Rejection::IdempotencyKeyReused),
-    (AccountTooFast, Rejection::FloodWait(100)),
+    (AccountTooFast, Rejection::FloodWait(1)),
     (RouteWaits, Rejection::FloodWait(7)),
     (NoMoney, Rejection::BalanceNotEnough),
     (Unreachable, Rejection::PhoneNumberNotAvailable),

@@ -36,7 +36,8 @@ pub(super) fn hear(rules: &Rules, book: &mut Book, now: Time, id: RequestId, hop
                 // What the channel has is not handed over again: it wants to be asked later.
                 message.progress = match message.progress {
                     Progress::Accepted(_) => Progress::Accepted(Some(now + after)),
-                    _ => Progress::Queued(now + after),
+                    _ if message.is_of_use(now) => Progress::Queued(now + after),
+                    progress => progress,
                 };
                 request.log(now, What::Postponed(channel, reason));
             }
@@ -71,10 +72,12 @@ pub(super) fn hear(rules: &Rules, book: &mut Book, now: Time, id: RequestId, hop
     }
 }
 
-/// The current hop has failed for good: the next one has its turn, or the message is given up and refunded.
+/// The current hop has failed for good: the next one has its turn, if there is one and somebody could still use the code;
+/// or the message is given up and refunded.
 fn fall_back(rules: &Rules, book: &mut Book, id: RequestId, now: Time) {
     let Some(mut request) = book.requests.get(&id).cloned() else { return };
-    if !request.has_next_hop() {
+    let of_use = request.message.as_ref().is_some_and(|message| message.is_of_use(now));
+    if !request.has_next_hop() || !of_use {
         return expire(book, id, now);
     }
     if let Some(message) = &mut request.message {

@@ -249,13 +249,13 @@ impl Naive {
             News::Accepted { ask_after_s } if current => {
                 letter.holder = Holder::Channel(ask_after_s.map(after))
             }
-            News::Postponed { secs } if current && open => {
-                let kept = matches!(letter.holder, Holder::Channel(_));
-                letter.holder =
-                    if kept { Holder::Channel(Some(after(secs))) } else { Holder::Queue(after(secs)) };
-            }
+            News::Postponed { secs } if current && open => match letter.holder {
+                Holder::Channel(_) => letter.holder = Holder::Channel(Some(after(secs))),
+                _ if letter.is_of_use(now) => letter.holder = Holder::Queue(after(secs)),
+                _ => {}
+            },
             News::Uncertain if current && open => letter.holder = Holder::Nobody,
-            News::Failed if current && open && hop + 1 < letter.hops.len() => {
+            News::Failed if current && open && hop + 1 < letter.hops.len() && letter.is_of_use(now) => {
                 letter.hop += 1;
                 self.hand_over(at);
             }
@@ -389,6 +389,14 @@ impl Letter {
     fn code_end(&self) -> Moment {
         let life = self.delivered.or(self.read).unwrap_or(self.sent) + LIFE;
         self.voided.map_or(life, |voided| voided.min(life))
+    }
+
+    /// Whether it can be handed over once more: somebody could use the code, and it is not wiped yet.
+    fn is_of_use(&self, now: Moment) -> bool {
+        let last = self.hop + 1 == self.hops.len() && self.hops[self.hop] != "sandbox";
+        let wiped = last && matches!(self.holder, Holder::Nobody | Holder::Channel(_));
+        let end = self.ttl_s.map_or(self.code_end(), |secs| self.sent + i64::from(secs) * SECOND);
+        !wiped && now < end
     }
 
     fn deadline(&self) -> Option<Moment> {
