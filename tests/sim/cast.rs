@@ -58,9 +58,9 @@ pub(crate) const FAILURES_MAX: usize = 10;
 pub(crate) const FAILURES_WITHIN: Duration = Duration::from_secs(3600);
 /// How many wrong codes one request may get.
 pub(crate) const ATTEMPTS_MAX: usize = 5;
-/// An account may ask twice a second, and so many times at once.
-pub(crate) const RATE_INTERVAL: Duration = Duration::from_millis(500);
-pub(crate) const RATE_BURST: u32 = 10;
+/// An account may ask once a second, and so many times at once.
+pub(crate) const RATE_INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const RATE_BURST: u32 = 7;
 /// How long a code is good for.
 pub(crate) const CODE_LIFE: Duration = Duration::from_secs(600);
 /// How long a worker may take.
@@ -80,7 +80,7 @@ pub(crate) fn rules() -> Rules {
         sends_per_phone: Limit { max: SENDS_MAX, within: SENDS_WITHIN },
         failures_per_phone: Limit { max: FAILURES_MAX, within: FAILURES_WITHIN },
         attempts_max: ATTEMPTS_MAX as u8,
-        account_rate: Some(Rate { per_second: 2, burst: RATE_BURST }),
+        account_rate: Some(Rate { per_second: 1, burst: RATE_BURST }),
         code_life: CODE_LIFE,
         lease: LEASE,
         idempotency_life: KEY_LIFE,

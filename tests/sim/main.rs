@@ -6,7 +6,7 @@
 //! * `CHAPPE_SIM_SEEDS`: how many seeds the `seeds_…` tests try, all together; 500 if not said
 //! * `CHAPPE_SIM_SEED`: the seed that `replay` lives through, telling everything that happens
 #![cfg(feature = "simulation")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod auditor;
 mod books;
@@ -27,7 +27,7 @@ use trace::Trace;
 use world::World;
 
 /// How many operations a life has.
-const STEPS: usize = 120;
+const STEPS: usize = 150;
 /// How many seeds are tried in every run.
 const SEEDS: u64 = 500;
 /// Over how many tests the seeds are spread, so that they run side by side.

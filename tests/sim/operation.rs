@@ -20,7 +20,7 @@ pub(crate) enum Operation {
     /// The operator moves money, so many times at once.
     Credit { who: usize, micros: i64, reference: Option<u8>, times: usize },
     /// The delivery worker takes some of what it was given. `dice` decides which, and what scripted channels say.
-    Work { take: usize, fate: Fate, dice: u64 },
+    Work { take: usize, handling: Handling, dice: u64 },
     /// A channel says something by itself: late, again, out of order, or for a hop that is long over.
     News { back: usize, hop: u8, news: Vec<News> },
     /// The due worker makes its round.
@@ -122,9 +122,9 @@ pub(crate) enum Guess {
     WrongLength,
 }
 
-/// What becomes of work.
+/// What a worker makes of its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Handling {
     Done,
     /// Done twice, and both outcomes are written down.
     Doubled,
@@ -206,17 +206,17 @@ fn operation(dice: &mut Dice) -> Operation {
             }
         }
         112..142 => {
-            let fate = dice.pick(&[
-                Fate::Done,
-                Fate::Done,
-                Fate::Done,
-                Fate::Done,
-                Fate::Done,
-                Fate::Done,
-                Fate::Doubled,
-                Fate::Dropped,
+            let handling = dice.pick(&[
+                Handling::Done,
+                Handling::Done,
+                Handling::Done,
+                Handling::Done,
+                Handling::Done,
+                Handling::Done,
+                Handling::Doubled,
+                Handling::Dropped,
             ]);
-            Operation::Work { take: dice.pick(&[1, 1, 2, 3, 8]), fate, dice: dice.number() }
+            Operation::Work { take: dice.pick(&[1, 1, 2, 3, 8]), handling, dice: dice.number() }
         }
         142..156 => {
             let news = (0..1 + dice.below(3)).map(|_| news(dice)).collect();

@@ -3,7 +3,7 @@
 
 use crate::auditor::{Complaint, Heard, Input};
 use crate::books::Claimed;
-use crate::operation::{Dice, Fate, News};
+use crate::operation::{Dice, Handling, News};
 use crate::world::{Checked, World, nth_back, read};
 use chappe::engine::Failure;
 use chappe::store::Busy;
@@ -23,22 +23,22 @@ const LONG: Duration = Duration::from_secs(15 * 3600);
 
 impl World<'_> {
     /// The delivery worker takes some of its work, in no order.
-    pub(crate) fn work(&mut self, take: usize, fate: Fate, dice: u64) -> Checked {
+    pub(crate) fn work(&mut self, take: usize, handling: Handling, dice: u64) -> Checked {
         let mut dice = Dice::new(dice);
         let mut taken = Vec::new();
         for _ in 0..take.min(self.desk.len()) {
             let at = dice.below(self.desk.len());
             taken.push(self.desk.swap_remove(at));
         }
-        if fate == Fate::Dropped {
+        if handling == Handling::Dropped {
             return Ok(());
         }
-        if fate == Fate::Doubled {
+        if handling == Handling::Doubled {
             taken.extend(taken.clone());
         }
         let mut commands = Vec::new();
         for item in &taken {
-            commands.extend(self.carry_out(item, |job, polled| script(job, polled, &mut dice)));
+            commands.extend(self.carry_out(item, |_, polled| script(polled, &mut dice)));
         }
         self.tell(commands)
     }
@@ -228,7 +228,7 @@ impl World<'_> {
 }
 
 /// What a scripted channel says of a message, or when it is asked about one.
-fn script(_: &Job, polled: bool, dice: &mut Dice) -> Vec<News> {
+fn script(polled: bool, dice: &mut Dice) -> Vec<News> {
     use News::{Accepted, Delivered, Failed, Postponed, Read, Uncertain};
     let accepted = Accepted { ask_after_s: None };
     let later = Accepted { ask_after_s: Some(10) };

@@ -18,8 +18,7 @@ use std::mem;
 use std::task::Poll;
 use std::time::Duration;
 
-/// How many steps lie between two looks at everything, and between two runs of the store's own audit.
-const LOOK_EVERY: usize = 8;
+/// How many steps lie between two runs of the store's own audit.
 const AUDIT_EVERY: usize = 40;
 /// A batch takes two jobs of workers; a third would be left for the next one.
 const WORKER_JOBS: usize = 2;
@@ -106,7 +105,7 @@ impl<'t> World<'t> {
             Operation::Credit { who, micros, reference, times } => {
                 (0..*times).for_each(|_| self.credit(*who, *micros, *reference));
             }
-            Operation::Work { take, fate, dice } => self.work(*take, *fate, *dice)?,
+            Operation::Work { take, handling, dice } => self.work(*take, *handling, *dice)?,
             Operation::News { back, hop, news } => self.news(*back, *hop, news)?,
             Operation::Due { may_expire } => self.due(*may_expire)?,
             Operation::Reports { dice, twice } => self.reports(*dice, *twice)?,
@@ -117,9 +116,6 @@ impl<'t> World<'t> {
         }
         if !held {
             self.commit()?;
-            if self.steps.is_multiple_of(LOOK_EVERY) {
-                self.look()?;
-            }
             if self.steps.is_multiple_of(AUDIT_EVERY) {
                 self.audit()?;
             }
@@ -302,7 +298,7 @@ impl<'t> World<'t> {
         self.commit()?;
         let app = self.house.app.clone();
         self.house.drive(upkeep::purge(&app));
-        Ok(())
+        self.look()
     }
 
     /// Looks at everything that can be seen from outside.
@@ -366,6 +362,9 @@ impl Waiting {
                 Poll::Pending => return Err(Complaint(format!("no answer: {:?}", self.inputs))),
             },
         };
+        if heard.len() != self.inputs.len() {
+            return Err(Complaint(format!("{} answers to {:?}", heard.len(), self.inputs)));
+        }
         let entries = self.inputs.into_iter().zip(heard);
         Ok(entries.map(|(input, heard)| Entry { input, heard, hung_up: self.hung_up }).collect())
     }
