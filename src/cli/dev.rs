@@ -133,7 +133,7 @@ async fn prepare(
             );
             wanted.clone()
         }
-        None => match tokens.iter().find(good) {
+        None => match tokens.iter().rev().find(good) {
             Some(token) => return Ok(token.text.to_string()),
             None => super::tokens::draw(&Random::Os, Mode::Live)?,
         },

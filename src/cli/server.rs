@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// How long open calls have to finish when the server stops.
-const CALLS_PATIENCE: Duration = Duration::from_secs(10);
+const CALLS_PATIENCE: Duration = Duration::from_secs(7);
 /// How long threads have that hang in the operating system.
 const RUNTIME_PATIENCE: Duration = Duration::from_secs(1);
 /// How long workers have to finish what they have in hand.

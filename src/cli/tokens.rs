@@ -193,7 +193,9 @@ fn shown(token: &TokenRow, show: bool) -> String {
     if show {
         return token.text.to_string();
     }
-    let kept = token.text.chars().count().saturating_sub(4);
+    // Four characters tell tokens apart; of a short one they would give away too much.
+    let length = token.text.chars().count();
+    let kept = if length < 16 { length } else { length - 4 };
     format!("…{}", token.text.chars().skip(kept).collect::<String>())
 }
 

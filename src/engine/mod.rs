@@ -70,7 +70,8 @@ impl Batches {
         loop {
             let batch = self.gather().await;
             if batch.is_empty() {
-                return Ok(());
+                // Everything is durable already; this only leaves the files in order.
+                return self.store.settle().await.map_err(Stopped);
             }
             self.carry_out(batch).await?;
         }

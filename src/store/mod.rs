@@ -54,6 +54,13 @@ impl Store {
         }
     }
 
+    /// Brings the files into a state in which they can be copied, as far as that can be done beside readers.
+    pub async fn settle(&mut self) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.fold_log(),
+        }
+    }
+
     /// One batch: loads the rows of `keys`, lets `decide` change them in memory, saves what changed and commits. Only
     /// when this returns `Ok` did anything happen. `decide` may be called again if the database asks for a retry.
     pub async fn transact<R>(

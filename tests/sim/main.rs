@@ -171,6 +171,6 @@ fn planted_bugs_are_found() {
         plant(None);
         let failure = found.unwrap_or_else(|| panic!("{bug:?} was not found within {PLANTED_SEEDS} seeds"));
         let complaint = failure.complaint.lines().next().unwrap_or_default();
-        println!("{bug:?}: found by seed {} of 0..: {complaint}", failure.seed);
+        println!("{bug:?}: found within {} seeds: {complaint}", failure.seed + 1);
     }
 }

@@ -28,8 +28,13 @@ const LOCK_FILE: &str = "chappe.lock";
 /// Before this version a crash during a reset of the write-ahead log could damage the database.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
-/// How long a writer waits for another process (the command line) to finish its write.
+/// How long a reader waits where it has to.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// How long a writer waits for another process to finish its write before it looks again. Often, since a busy server
+/// writes almost always: whoever looks seldom starves beside it.
+const BUSY_LOOK: Duration = Duration::from_micros(500);
+/// How often a writer looks: for ten seconds.
+const BUSY_LOOKS: i32 = 20_000;
 
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_start.sql")];
 
@@ -66,7 +71,7 @@ impl Writer {
             return Err(StoreError::Other(format!("SQLite {found} is too old: 3.51.3 or newer is needed")));
         }
         let mut connection = Connection::open(directory.join(FILE))?;
-        connection.busy_timeout(BUSY_WAIT)?;
+        connection.busy_handler(Some(wait_for_writer))?;
         let synchronous = match durability {
             Durability::Full => "FULL",
             Durability::ProcessOnly => "OFF",
@@ -124,6 +129,7 @@ impl Writer {
             [now.micros()],
         )?;
         transaction.commit()?;
+        self.fold_log()?;
         self.recent = RecentSends::rebuild(&self.connection, now, sends_window)?;
         Ok(())
     }
@@ -149,6 +155,11 @@ impl Writer {
             self.cache.apply(&book);
         }
         Ok((result, book))
+    }
+
+    /// Folds the write-ahead log into the database file as far as readers allow, so that the file is whole by itself.
+    pub fn fold_log(&self) -> Result<(), StoreError> {
+        Ok(self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
     }
 
     /// A reader beside this writer.
@@ -185,6 +196,11 @@ impl Reader {
         // A panic while reading leaves no half-done state behind: reads change nothing.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn wait_for_writer(looks: i32) -> bool {
+    std::thread::sleep(BUSY_LOOK);
+    looks < BUSY_LOOKS
 }
 
 /// Whether there is a database in `directory`.
