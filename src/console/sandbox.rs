@@ -139,13 +139,9 @@ async fn page(
     headers: HeaderMap,
     Query(filter): Query<Filter>,
 ) -> Result<Response, Turned> {
-    // Digits that are no number have no messages, and the page says so without a fuss. No digits are no filter.
-    let asked: String = filter.phone_number.chars().filter(char::is_ascii_digit).collect();
+    // What cannot be a number is no filter: the page shows every number, and an empty field.
     let phone = filter.phone().ok().flatten();
-    let messages = match phone {
-        None if !asked.is_empty() => Vec::new(),
-        _ => read(&app, visitor, phone, LIST_MAX).await?,
-    };
+    let messages = read(&app, visitor, phone, LIST_MAX).await?;
     let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
     let base_url = format!("http://{host}");
     let now = app.clock.now();
@@ -154,7 +150,7 @@ async fn page(
     let page = SandboxPage {
         curl: curl(&base_url, token.as_ref().map_or("TOKEN", |token| &token.text), &number),
         base_url,
-        filter: phone.map_or(asked, |phone| phone.to_string()),
+        filter: phone.map(|phone| phone.to_string()).unwrap_or_default(),
         clock_movable: app.settings.dev,
         now_text: format!("{} UTC", utc(now, "%Y-%m-%d %H:%M:%S")),
         messages,

@@ -447,12 +447,12 @@ impl Request {
     pub(crate) fn unfinished(&self) -> Option<&'static str> {
         let open =
             self.letter.as_ref().is_some_and(|letter| letter.is(Delivery::Sent) && letter.due().is_some());
-        let lost = |report: &&Report| report.settled == Some(Settled::Lost) && report.attempts != 11;
+        let lost_early = |report: &Report| report.settled == Some(Settled::Lost) && report.attempts != 11;
         if open {
             Some("its message is still waited for")
         } else if self.reports.iter().any(|report| report.settled.is_none()) {
             Some("one of its reports is still to be sent")
-        } else if self.reports.iter().find(lost).is_some() {
+        } else if self.reports.iter().any(lost_early) {
             Some("one of its reports was lost, but not after 11 attempts")
         } else if self.refunded
             != (self.price > 0 && self.letter.as_ref().is_some_and(|letter| letter.is(Delivery::Expired)))
