@@ -3,7 +3,7 @@
 //! This crate decides what a verification-code gateway may do: who is charged, which code is right, when a message
 //! has expired and is refunded, which report is due. It knows no database, no clock, no randomness and no async:
 //! whoever calls it brings the time, the new ids and the drawn code along (a [`Command`]) and the rows that the
-//! command touches (a [`Book`]); [`decide`] changes the book in memory and says what came of it (an [`Outcome`] or a
+//! command touches (a [`Book`]); [`decide()`] changes the book in memory and says what came of it (an [`Outcome`] or a
 //! [`Rejection`]). The engine, the simulator and every database run these very functions.
 //!
 //! The room of a rule:

@@ -1,5 +1,5 @@
 //! Deliberate faults, to prove that the simulator finds such faults. They exist only with the feature `planted-bugs`,
-//! which no release has; without it [`is`] is `false` for all and the compiler drops every trace.
+//! which no release has; without it none is ever planted, and the compiler drops every trace.
 
 /// A fault that can be planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
