@@ -104,7 +104,7 @@ impl App {
         let last_id = store.last_request().await?;
         if let (true, Some(last_id)) = (settings.dev, last_id) {
             // The sandbox's clock was moved in an earlier life: it goes on from there, for time never goes back.
-            clock.advance(last_id.drawn_at().since(clock.now()));
+            clock.reach(last_id.drawn_at());
         }
         let (work, work_queue) = mpsc::channel(WORK_QUEUE);
         let (changed, _) = broadcast::channel(CHANGES_BUFFER);

@@ -71,6 +71,11 @@ impl Clock {
         clock.fetch_add(micros, Ordering::Relaxed);
     }
 
+    /// Moves the clock ahead to `time`, unless it is there already.
+    pub fn reach(&self, time: Time) {
+        self.advance(time.since(self.now()));
+    }
+
     /// Looks at the wall clock: a small drift is followed, a jump is not. To be called every second or so.
     pub fn reconcile(&self) {
         let Clock::System(clock) = self else { return };

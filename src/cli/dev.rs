@@ -57,10 +57,15 @@ pub(super) fn run(args: DevArgs) -> Done {
         let vault = Vault::new(&master_key(&args.data)?);
         let mut store = Store::open_sqlite(&args.data, vault.clone(), Durability::Full)?;
         // First of all the database must be ours: nothing is filled up beside a server that runs.
-        store.start_serving(Clock::system().now(), settings.rules.sends_per_phone.within).await?;
+        let clock = Clock::system();
+        store.start_serving(clock.now(), settings.rules.sends_per_phone.within).await?;
         store.claim_for("dev").await?;
-        let token = prepare(&mut store, &settings.rules, &args, own_number).await?;
-        let server = Server { store, settings, vault, listen: args.listen, tls: None };
+        if let Some(last) = store.last_request().await? {
+            // What is created now comes after what was done while the clock was moved.
+            clock.reach(last.drawn_at());
+        }
+        let token = prepare(&mut store, &settings.rules, &args, own_number, &clock).await?;
+        let server = Server { store, settings, vault, clock, listen: args.listen, tls: None };
         server::run(server, |_, address| greet(address, &token)).await
     })?;
     Ok(ExitCode::SUCCESS)
@@ -103,8 +108,9 @@ async fn prepare(
     rules: &Rules,
     args: &DevArgs,
     own_number: Phone,
+    clock: &Clock,
 ) -> anyhow::Result<String> {
-    let (clock, reader) = (Clock::system(), store.reader()?);
+    let reader = store.reader()?;
     match store.create_customer(CUSTOMER, clock.now()).await {
         Ok(()) | Err(StoreError::Exists(_)) => {}
         Err(error) => return Err(error.into()),
@@ -112,7 +118,7 @@ async fn prepare(
     for mode in [Mode::Live, Mode::Test] {
         let account = reader.account(CUSTOMER, mode).await?;
         store.set_own_number(account.id, Some(own_number)).await?;
-        fill_up(store, rules, &account, args.balance, &clock).await?;
+        fill_up(store, rules, &account, args.balance, clock).await?;
     }
     let account = reader.account(CUSTOMER, Mode::Live).await?;
     let tokens = reader.tokens(None).await?;

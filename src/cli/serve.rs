@@ -62,9 +62,10 @@ pub(super) fn run(args: ServeArgs) -> Done {
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
         let mut store = Store::open_sqlite(&config.data, vault.clone(), Durability::Full)?;
-        store.start_serving(Clock::system().now(), settings.rules.sends_per_phone.within).await?;
+        let clock = Clock::system();
+        store.start_serving(clock.now(), settings.rules.sends_per_phone.within).await?;
         store.claim_for("serve").await?;
-        let server = Server { store, settings, vault, listen: config.listen, tls };
+        let server = Server { store, settings, vault, clock, listen: config.listen, tls };
         server::run(server, |_, address| {
             println!("ready {scheme}://{address}");
             let _ = std::io::stdout().flush();

@@ -30,6 +30,7 @@ pub(super) struct Server {
     pub(super) store: Store,
     pub(super) settings: Settings,
     pub(super) vault: Vault,
+    pub(super) clock: Clock,
     pub(super) listen: SocketAddr,
     pub(super) tls: Option<RustlsConfig>,
 }
@@ -55,11 +56,10 @@ pub(super) fn listen(address: SocketAddr) -> anyhow::Result<Bound> {
 
 /// Runs until a signal says to stop. `ready` is called once calls are answered.
 pub(super) async fn run(server: Server, ready: impl FnOnce(&App, SocketAddr)) -> anyhow::Result<()> {
-    let Server { store, settings, vault, listen: address, tls } = server;
+    let Server { store, settings, vault, clock, listen: address, tls } = server;
     let bound = listen(address)?;
     let address = bound.address();
-    let (app, Engines { batches, work }) =
-        App::build(store, settings, vault, Clock::system(), Random::Os).await?;
+    let (app, Engines { batches, work }) = App::build(store, settings, vault, clock, Random::Os).await?;
     numbering::warm_up();
     let mut stop = StopSignal::new()?;
 

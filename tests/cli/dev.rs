@@ -139,6 +139,34 @@ fn the_token_stays_the_same_until_another_is_wanted() {
     assert!(![TOKEN, &first].contains(&token(&gateway).as_str()));
 }
 
+/// Moves the sandbox's clock; the moment that it then shows.
+fn advance(gateway: &Gateway, seconds: u64) -> i64 {
+    let body = json!({ "advance_s": seconds });
+    let moved = Connection::open(gateway.address(), "").unwrap().call("sandbox/clock", &body).unwrap();
+    moved.json()["now"].as_i64().unwrap()
+}
+
+#[test]
+fn a_restart_does_not_turn_the_clock_back() {
+    let home = Home::new();
+    let gateway = Gateway::start(home.dev("1"));
+    let moved = advance(&gateway, 86_400);
+    let message = json!({ "phone_number": "9996600100", "code": "1234" });
+    call(&gateway, TOKEN, "sendVerificationMessage", message);
+    gateway.stop();
+
+    // What is created at the start belongs to the same time as what is done after it.
+    let gateway = Gateway::start(home.command(["dev", "--listen", "127.0.0.1:0", "--token", "second"]));
+    assert!(advance(&gateway, 0) >= moved);
+    let tokens = home.run(["token", "list", "--json"]).stdout;
+    let tokens: Value = serde_json::from_str(&tokens).unwrap();
+    let created: Vec<i64> =
+        tokens.as_array().unwrap().iter().map(|token| token["created_at"].as_i64().unwrap()).collect();
+    assert!(created.len() == 2 && created[0] < moved && created[1] >= moved, "{created:?}, moved to {moved}");
+    gateway.stop();
+    home.audit();
+}
+
 #[test]
 fn the_balance_is_filled_up_and_never_taken_away() {
     let home = Home::new();
