@@ -311,6 +311,16 @@ impl Message {
         }
     }
 
+    /// Whether there is nothing left to withdraw: the delivery came to its end without arriving, or the message arrived
+    /// and its code is dead.
+    pub fn is_over(&self, now: Time) -> bool {
+        match self.delivery {
+            Delivery::Sent => false,
+            Delivery::Delivered | Delivery::Read => now >= self.code_expires_at,
+            Delivery::Expired | Delivery::Revoked => true,
+        }
+    }
+
     /// The caller withdraws the message. Returns whether its delivery status changed; the code stops working either way.
     pub fn revoke(&mut self, now: Time) -> bool {
         let open = self.delivery == Delivery::Sent

@@ -84,7 +84,7 @@ expired   | failed, hop left   | expired   | refunded | -         | -         | 
 expired   | uncertain          | expired   | refunded | -         | -         | uncertain
 expired   | delivered          | expired   | refunded | -         | -         | late_confirmation
 expired   | read               | expired   | refunded | -         | -         | late_confirmation
-expired   | revoke             | expired   | refunded | -         | withdraw  | -
+expired   | revoke             | expired   | refunded | -         | -         | -
 expired   | due before ttl     | expired   | refunded | -         | -         | -
 expired   | due at ttl         | expired   | refunded | -         | -         | -
 expired   | due, clock in doubt| expired   | refunded | -         | -         | -
@@ -104,7 +104,7 @@ revoked   | failed, hop left   | revoked   | -        | -         | -         | 
 revoked   | uncertain          | revoked   | -        | -         | -         | uncertain
 revoked   | delivered          | revoked   | -        | -         | -         | late_confirmation
 revoked   | read               | revoked   | -        | -         | -         | late_confirmation
-revoked   | revoke             | revoked   | -        | -         | withdraw  | -
+revoked   | revoke             | revoked   | -        | -         | -         | -
 revoked   | due before ttl     | revoked   | -        | -         | -         | -
 revoked   | due at ttl         | revoked   | -        | -         | -         | -
 revoked   | due, clock in doubt| revoked   | -        | -         | -         | -
@@ -325,19 +325,6 @@ fn a_hop_begins_without_a_reference() {
     assert_eq!((job.hop, job.channel.as_str(), &job.reference), (1, "mail", &None));
     assert_eq!(job.code.map(|code| code.expose().to_owned()).as_deref(), Some(CODE));
     assert_eq!((job.request, job.phone, job.sent_at), (id, support::phone(PHONE), START));
-}
-
-/// A revocation that ends neither a delivery nor a code is no event.
-#[test]
-fn nothing_is_revoked_twice() {
-    for (secs, events) in [(599, &["revoked"][..]), (600, &[])] {
-        let mut gate = Gate::new();
-        let id = gate.sent(&to(PHONE));
-        gate.hear(id, 0, &[ChannelEvent::Delivered]);
-        gate.at(secs).revoke(id).unwrap();
-        gate.revoke(id).unwrap();
-        assert_eq!(&gate.store.timeline(id)[3..], events, "at {secs}");
-    }
 }
 
 /// However much a channel has to say, a row stays a row: the store of these tests refuses a longer timeline.

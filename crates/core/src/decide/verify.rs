@@ -96,15 +96,17 @@ pub(super) fn revoke(
     now: Time,
     id: RequestId,
 ) -> Result<Outcome, Rejection> {
-    own_request(book, caller, id)?;
+    let request = own_request(book, caller, id)?;
+    if request.message.as_ref().is_none_or(|message| message.is_over(now)) {
+        // Nothing was sent, or it was revoked before, or its time has come: neither the row nor the channel has
+        // anything to learn from it.
+        return Ok(Outcome::Revoked);
+    }
     let Some(request) = book.change_request(id) else { return Ok(Outcome::Revoked) };
     let job = deliver::job(request);
     let Some(message) = &mut request.message else { return Ok(Outcome::Revoked) };
-    let code_lived = now < message.code_expires_at;
     let withdrawn = message.revoke(now);
-    if withdrawn || code_lived {
-        request.log(now, What::Revoked);
-    }
+    request.log(now, What::Revoked);
     if withdrawn {
         deliver::wipe_code(request);
         if !planted::is(Bug::SilentRevocation) {

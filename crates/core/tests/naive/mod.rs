@@ -216,7 +216,10 @@ impl Naive {
         let at = self.own(who, id)?;
         let now = self.now;
         if let Some(letter) = &mut self.requests[at].letter {
-            self.work.push(("withdraw", id));
+            let arrived = matches!(letter.status().0, Delivery::Delivered | Delivery::Read);
+            if letter.status().0 == Delivery::Sent || (arrived && now < letter.code_end()) {
+                self.work.push(("withdraw", id));
+            }
             letter.void(now);
             if letter.status().0 == Delivery::Sent {
                 letter.withdrawn = Some(now);

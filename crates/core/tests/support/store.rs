@@ -77,6 +77,15 @@ impl Store {
         answers
     }
 
+    /// How many requests and reports a command would change, without carrying it out.
+    pub(crate) fn rows_changed_by(&self, command: &Command) -> usize {
+        let mut keys = Keys::default();
+        command.add_keys(&mut keys);
+        let mut book = self.load(&keys);
+        self.decide(&mut book, command.clone()).unwrap();
+        book.changed_requests().count() + book.changed_reports().count()
+    }
+
     fn decide(&self, book: &mut Book, command: Command) -> Answer {
         let before = Changes::of(book);
         let said = format!("{command:?}");
