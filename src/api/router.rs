@@ -4,15 +4,15 @@ use super::answer::{Answer, Refusal, respond};
 use super::methods::{Call, Method};
 use super::params::{Param, Params};
 use crate::app::App;
+use crate::auth;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{self, HeaderMap, HeaderName, Response, StatusCode};
 use axum::routing::get;
 use chappe_core::Rejection;
-use chappe_core::command::Caller;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,12 +65,12 @@ async fn answer(app: &App, peer: SocketAddr, parts: &Parts, body: Body) -> Resul
     if parts.method != http::Method::GET && parts.method != http::Method::POST {
         return Err(Refusal::MethodNotAllowed);
     }
-    if app.settings.proxies_only && !app.settings.trusted_proxies.lists(peer.ip()) {
+    if !auth::may_speak(app, peer.ip()) {
         return Err(Refusal::ProxyRequired);
     }
     let body = read(&parts.headers, body).await?;
     let params = Params::parse(parts.uri.query(), header(&parts.headers, CONTENT_TYPE), &body)?;
-    let caller = authenticate(app, peer, &parts.headers, &params)?;
+    let caller = auth::caller(app, peer, &parts.headers, params.get(Param::AccessToken))?;
     let _place = app.tokens.enter(caller.account, app.settings.queue_max / ACCOUNT_SHARE)?;
     let idempotency_key = parts.headers.get(IDEMPOTENCY_KEY).map(|value| value.as_bytes());
     Call { app, caller, params: &params, idempotency_key }.answer(method).await
@@ -90,30 +90,6 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Refu
             .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
         if limit { Refusal::BodyTooLarge } else { Refusal::BodyInvalid }
     })
-}
-
-/// Turns the token into a caller, wherever it stands.
-fn authenticate(
-    app: &App,
-    peer: SocketAddr,
-    headers: &HeaderMap,
-    params: &Params,
-) -> Result<Caller, Rejection> {
-    let in_params = params.get(Param::AccessToken);
-    let token = match (bearer(headers), in_params) {
-        (Some(one), Some(other)) if one != other => return Err(Rejection::ParameterConflict),
-        (Some(token), _) | (None, Some(token)) => token,
-        (None, None) => return Err(Rejection::AccessTokenRequired),
-    };
-    let from = app.settings.trusted_proxies.client(peer.ip(), headers);
-    app.tokens.judge(&app.vault.token_digest(token), from, app.clock.now())
-}
-
-/// The token of an `Authorization: Bearer` header.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = header(headers, AUTHORIZATION)?.trim().split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
 fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

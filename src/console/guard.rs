@@ -8,12 +8,13 @@
 //! that account's messages.
 
 use crate::app::App;
+use crate::auth;
 use crate::channels::Live;
 use axum::Json;
-use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chappe_core::{AccountId, Mode};
+use chappe_core::{AccountId, Mode, Rejection};
 use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
 
@@ -46,10 +47,14 @@ impl Visitor {
 pub(super) enum Turned {
     /// No test token.
     Unauthorized,
+    /// Spoken to directly, without TLS, instead of through a proxy.
+    ProxyRequired,
     /// A request that another site's page made, or under a name that is not ours.
     Foreign,
     /// Nothing of this name, or nothing that this visitor may see.
     NotFound,
+    /// Two values where one is to be.
+    Conflict,
     /// A parameter that cannot be read.
     Invalid(&'static str),
     /// Too many pages are live.
@@ -62,8 +67,10 @@ impl IntoResponse for Turned {
     fn into_response(self) -> Response {
         let (status, error) = match self {
             Turned::Unauthorized => (StatusCode::UNAUTHORIZED, "ACCESS_TOKEN_INVALID"),
+            Turned::ProxyRequired => (StatusCode::FORBIDDEN, "PROXY_REQUIRED"),
             Turned::Foreign => (StatusCode::FORBIDDEN, "FOREIGN_ORIGIN"),
             Turned::NotFound => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+            Turned::Conflict => (StatusCode::BAD_REQUEST, "PARAMETER_CONFLICT"),
             Turned::Invalid(name) => (StatusCode::BAD_REQUEST, name),
             Turned::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_STREAMS"),
             Turned::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
@@ -83,15 +90,13 @@ pub(super) fn admit(
         let ours = names_us(headers) && (method == Method::GET || comes_from_us(headers));
         return if ours { Ok(Visitor::Developer) } else { Err(Turned::Foreign) };
     }
-    if app.settings.proxies_only && !app.settings.trusted_proxies.lists(peer.ip()) {
-        return Err(Turned::Foreign);
+    if !auth::may_speak(app, peer.ip()) {
+        return Err(Turned::ProxyRequired);
     }
-    let bearer = text(headers, AUTHORIZATION.as_str()).and_then(|value| value.trim().split_once(' '));
-    let token =
-        bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-    let from = app.settings.trusted_proxies.client(peer.ip(), headers);
-    let digest = app.vault.token_digest(token.ok_or(Turned::Unauthorized)?);
-    let caller = app.tokens.judge(&digest, from, app.clock.now()).map_err(|_| Turned::Unauthorized)?;
+    let caller = auth::caller(app, peer, headers, None).map_err(|rejection| match rejection {
+        Rejection::ParameterConflict => Turned::Conflict,
+        _ => Turned::Unauthorized,
+    })?;
     match (caller.mode, app.settings.live) {
         (Mode::Test, _) | (Mode::Live, Live::Sandbox) => Ok(Visitor::Tester(caller.account)),
         (Mode::Live, Live::None) => Err(Turned::Unauthorized),

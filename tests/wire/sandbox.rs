@@ -376,6 +376,8 @@ async fn beside_development_a_token_is_needed_whose_messages_go_there() {
             let answer = server.call(&request).await;
             assert_eq!(answer.verdict(), (401, "ACCESS_TOKEN_INVALID".to_owned()), "{request:?}");
         }
+        let answer = server.call(&request().bearer(ALICE_TEST).bearer(ALICE)).await;
+        assert_eq!(answer.verdict(), (400, "PARAMETER_CONFLICT".to_owned()));
     }
     // The page and the clock are nobody's.
     for request in [get(""), get("/"), post("/clock").json(json!({"advance_s": 60}))] {

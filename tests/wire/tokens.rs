@@ -149,7 +149,7 @@ async fn the_sandbox_is_behind_the_proxy_too() {
     })
     .await;
     let list = server.call(&Request::get("/sandbox/messages").bearer(ALICE_TEST)).await;
-    assert_eq!(list.status, 403, "{}", list.text());
+    assert_eq!(list.verdict(), (403, "PROXY_REQUIRED".to_owned()));
 }
 
 /// Calls again and again until the answer is this one, which has to be within a second.
