@@ -1,11 +1,11 @@
 //! Customers, their senders, and money by hand.
 
-use super::{Admin, Done, Place, block_on, output};
-use crate::store::AccountRow;
-use anyhow::{anyhow, bail, ensure};
+use super::{Admin, Done, Place, block_on, carry_out, output};
+use crate::store::{AccountRow, BookingRow, Reader};
+use anyhow::{Context, anyhow, bail, ensure};
 use chappe_core::ledger::Kind;
 use chappe_core::text::Username;
-use chappe_core::{Command, Keys, Mode, Money, Outcome, Phone, Rejection, decide};
+use chappe_core::{AccountId, Command, Mode, Money, Outcome, Phone, Rejection};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -194,15 +194,16 @@ pub(super) fn run_credit(args: CreditArgs, json: bool) -> Done {
             account: account.id,
             kind,
             amount: args.amount,
-            reference: args.reference,
+            reference: args.reference.clone(),
             reason: args.reason,
         };
-        let mut keys = Keys::default();
-        command.add_keys(&mut keys);
-        let (outcome, _) = admin.store.transact(&keys, |book| decide(&rules, book, command.clone())).await?;
-        let (booked, balance) = match outcome {
+        let (booked, balance) = match carry_out(&mut admin.store, &rules, &command).await? {
             Ok(Outcome::Credited(balance)) => (true, balance),
-            Ok(Outcome::AlreadyCredited) => (false, account.balance),
+            Ok(Outcome::AlreadyCredited) => {
+                let reference = args.reference.unwrap_or_default();
+                refuse_if_reused(&admin.reader, &reference, account.id, args.amount).await?;
+                (false, account.balance)
+            }
             Err(Rejection::BalanceNotEnough) => bail!("the account has only {}", account.balance),
             Err(rejection) => bail!("it was not booked: {rejection}"),
             Ok(other) => bail!("it was not booked: {other:?}"),
@@ -216,6 +217,23 @@ pub(super) fn run_credit(args: CreditArgs, json: bool) -> Done {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The same booking once more is no harm. One that differs was meant to move money, and did not.
+async fn refuse_if_reused(
+    reader: &Reader,
+    reference: &str,
+    account: AccountId,
+    amount: Money,
+) -> anyhow::Result<()> {
+    let booking = reader.booking(reference).await?.context("the earlier booking cannot be found")?;
+    let BookingRow { account: of, customer, mode, amount: booked } = booking;
+    ensure!(
+        (of, booked) == (account, amount),
+        "nothing was booked: the reference {reference:?} was used before, for {booked} to the {} account of {customer}",
+        mode.as_str()
+    );
+    Ok(())
 }
 
 fn phone(text: &str) -> anyhow::Result<Phone> {

@@ -1,7 +1,7 @@
 //! `chappe dev`: a complete gateway on this machine, in a second.
 
 use super::server::{self, Server};
-use super::{Done, create_directory, key};
+use super::{Done, carry_out, create_directory, key};
 use crate::config::{Config, key_of_environment, read_key};
 use crate::console::{EXAMPLE_NUMBER, curl};
 use crate::env::{Clock, Random};
@@ -9,7 +9,7 @@ use crate::store::{AccountRow, Durability, NewToken, Store, StoreError};
 use crate::vault::{MasterKey, Vault};
 use anyhow::{Context, anyhow, ensure};
 use chappe_core::ledger::Kind;
-use chappe_core::{Command, Keys, Mode, Money, Phone, Rules, decide};
+use chappe_core::{Command, Mode, Money, Phone, Rules};
 use clap::Args;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -166,9 +166,8 @@ async fn fill_up(
         reference: None,
         reason: "chappe dev".to_owned(),
     };
-    let mut keys = Keys::default();
-    command.add_keys(&mut keys);
-    let (outcome, _) = store.transact(&keys, |book| decide(rules, book, command.clone())).await?;
-    outcome.map_err(|rejection| anyhow!("the account cannot be filled up: {rejection}"))?;
+    carry_out(store, rules, &command)
+        .await?
+        .map_err(|rejection| anyhow!("the account cannot be filled up: {rejection}"))?;
     Ok(())
 }

@@ -13,10 +13,12 @@ mod server;
 mod tokens;
 
 use crate::config::{Config, key_of_environment, read_key};
+use crate::engine::Judged;
 use crate::env::{Clock, Random};
-use crate::store::{Durability, Reader, Store, sqlite};
+use crate::store::{Durability, Reader, Store, StoreError, sqlite};
 use crate::vault::{MasterKey, Vault};
 use anyhow::{Context, ensure};
+use chappe_core::{Keys, Rules, decide};
 use clap::{Args, Parser, Subcommand};
 use std::future::Future;
 use std::path::PathBuf;
@@ -164,6 +166,18 @@ impl Place {
         ensure!(sqlite::exists(&config.data), "there is no database in {}", config.data.display());
         Ok(Reader::Sqlite(sqlite::Reader::open(&config.data, self.vault(&config)?)?))
     }
+}
+
+/// Carries one command of the operator out, in a batch of its own.
+async fn carry_out(
+    store: &mut Store,
+    rules: &Rules,
+    command: &chappe_core::Command,
+) -> Result<Judged, StoreError> {
+    let mut keys = Keys::default();
+    command.add_keys(&mut keys);
+    let (judged, _) = store.transact(&keys, |book| decide(rules, book, command.clone())).await?;
+    Ok(judged)
 }
 
 /// Creates a data directory that only its owner can look into.

@@ -8,8 +8,8 @@ mod records;
 pub mod sqlite;
 
 pub use records::{
-    AccountRow, AuditFinding, Busy, DueReport, NewToken, RequestRow, SandboxRow, StoreError, TokenRow,
-    TokenUse,
+    AccountRow, AuditFinding, BookingRow, Busy, DueReport, NewToken, RequestRow, SandboxRow, StoreError,
+    TokenRow, TokenUse,
 };
 
 use crate::vault::Vault;
@@ -262,6 +262,13 @@ impl Reader {
         let accounts = self.accounts(Some(customer)).await?;
         let account = accounts.into_iter().find(|account| account.mode == mode);
         account.ok_or_else(|| StoreError::NotFound(format!("there is no customer named {customer:?}")))
+    }
+
+    /// What was booked for a reference, if anything was.
+    pub async fn booking(&self, reference: &str) -> Result<Option<BookingRow>, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.booking(reference),
+        }
     }
 
     /// Messages in the sandbox's inbox, newest first.

@@ -98,6 +98,19 @@ pub struct AccountRow {
     pub senders: Vec<(Username, bool)>,
 }
 
+/// Money that was booked for a reference.
+#[derive(Clone, Debug)]
+pub struct BookingRow {
+    /// The account.
+    pub account: AccountId,
+    /// Its customer's name.
+    pub customer: String,
+    /// Live or test.
+    pub mode: Mode,
+    /// How much; below zero, it was taken away.
+    pub amount: Money,
+}
+
 /// A token, with its text.
 #[derive(Clone, Debug)]
 pub struct TokenRow {

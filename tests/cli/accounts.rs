@@ -100,7 +100,14 @@ fn money_is_booked_once_and_never_below_zero() {
             0,
             "nothing was booked: this reference was booked before; the balance is 25.5",
         ),
-        ("credit other 0.5 --reference invoice-1", 0, "nothing was booked"),
+        (
+            "credit other 0.5 --reference invoice-1",
+            1,
+            "nothing was booked: the reference \"invoice-1\" was used before, for 0.5 to the live account of acme",
+        ),
+        ("credit acme 0.5 --reference invoice-1 --test", 1, "for 0.5 to the live account of acme"),
+        ("credit acme 5 --reference invoice-1", 1, "nothing was booked: the reference \"invoice-1\" was used"),
+        ("credit acme -0.5 --adjust --reference invoice-1", 1, "was used before, for 0.5"),
         ("credit acme 3 --test", 0, "booked; the test account of acme now has 3\n"),
         ("credit acme -1", 1, "a payment is above zero; --adjust makes it a correction"),
         ("credit acme 0", 1, "a payment is above zero"),
@@ -124,6 +131,8 @@ fn money_is_booked_once_and_never_below_zero() {
     operator.table(&[
         ("credit acme -8 --adjust --reference correction-1", 1, "the account has only 7"),
         ("credit acme -7 --adjust --reference correction-1", 0, "now has 0\n"),
+        ("credit acme -7 --adjust --reference correction-1", 0, "was booked before; the balance is 0\n"),
+        ("credit acme 7 --reference correction-1", 1, "was used before, for -7 to the live account of acme"),
     ]);
     assert_eq!(operator.json("audit")["findings"], json!([]));
 }

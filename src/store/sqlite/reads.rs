@@ -2,7 +2,7 @@
 
 use super::rows::{self, damaged, parsed};
 use super::{Reader, StoreError};
-use crate::store::records::{AccountRow, Busy, DueReport, RequestRow, SandboxRow, TokenRow};
+use crate::store::records::{AccountRow, BookingRow, Busy, DueReport, RequestRow, SandboxRow, TokenRow};
 use crate::vault::{Purpose, Vault};
 use chappe_core::text::{ChannelName, Username};
 use chappe_core::{AccountId, Delivery, Mode, Money, Phone, ReportId, RequestId, Time, TokenId};
@@ -105,6 +105,26 @@ impl Reader {
             accounts.push(account(&connection, &self.vault, row)?);
         }
         Ok(accounts)
+    }
+
+    /// See [`super::super::Reader::booking`].
+    pub fn booking(&self, reference: &str) -> Result<Option<BookingRow>, StoreError> {
+        let connection = self.connection();
+        let mut find = connection.prepare_cached(
+            "SELECT transfer.account_id, customer.name, account.mode,
+                 CASE WHEN transfer.credit = transfer.account_id THEN transfer.amount ELSE -transfer.amount END
+             FROM transfer JOIN account ON account.id = transfer.account_id
+                 JOIN customer ON customer.id = account.customer_id
+             WHERE transfer.reference = ?1",
+        )?;
+        let mut found = find.query([reference])?;
+        let Some(row) = found.next()? else { return Ok(None) };
+        Ok(Some(BookingRow {
+            account: AccountId(row.get(0)?),
+            customer: row.get(1)?,
+            mode: parsed("mode", Mode::parse(rows::text(row, 2)?))?,
+            amount: Money::from_micros(row.get(3)?),
+        }))
     }
 
     /// See [`super::super::Reader::sandbox_messages`].
