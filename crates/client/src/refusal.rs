@@ -63,8 +63,12 @@ pub enum Refusal {
     Internal,
     /// The gateway has too much to do, and did not begin with the call.
     Overloaded,
+    /// The gateway stands behind a proxy, and was spoken to past it.
+    ProxyRequired,
     /// The body is too large.
     BodyTooLarge,
+    /// The body did not arrive in time, and the call was not begun.
+    BodyTimeout,
     /// The body cannot be read.
     BodyInvalid,
     /// The body's type is neither JSON nor a form.
@@ -78,7 +82,7 @@ pub enum Refusal {
 }
 
 /// Every refusal whose name never varies.
-const FIXED: [Refusal; 30] = [
+const FIXED: [Refusal; 32] = [
     Refusal::AccessTokenRequired,
     Refusal::AccessTokenInvalid,
     Refusal::IpNotAllowed,
@@ -104,7 +108,9 @@ const FIXED: [Refusal; 30] = [
     Refusal::IdempotencyKeyReused,
     Refusal::Internal,
     Refusal::Overloaded,
+    Refusal::ProxyRequired,
     Refusal::BodyTooLarge,
+    Refusal::BodyTimeout,
     Refusal::BodyInvalid,
     Refusal::ContentTypeUnsupported,
     Refusal::ContentEncodingUnsupported,
@@ -144,7 +150,9 @@ impl Refusal {
             Refusal::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
             Refusal::Internal => "INTERNAL",
             Refusal::Overloaded => "OVERLOADED",
+            Refusal::ProxyRequired => "PROXY_REQUIRED",
             Refusal::BodyTooLarge => "BODY_TOO_LARGE",
+            Refusal::BodyTimeout => "BODY_TIMEOUT",
             Refusal::BodyInvalid => "BODY_INVALID",
             Refusal::ContentTypeUnsupported => "CONTENT_TYPE_UNSUPPORTED",
             Refusal::ContentEncodingUnsupported => "CONTENT_ENCODING_UNSUPPORTED",
@@ -164,7 +172,10 @@ impl Refusal {
 
     /// Whether the same call may succeed later, with nothing changed by the caller.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Refusal::FloodWait { .. } | Refusal::Internal | Refusal::Overloaded)
+        matches!(
+            self,
+            Refusal::FloodWait { .. } | Refusal::Internal | Refusal::Overloaded | Refusal::BodyTimeout
+        )
     }
 
     /// How long the gateway asks to wait before the next call.

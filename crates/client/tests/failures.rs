@@ -42,6 +42,10 @@ async fn refusals_that_pass() {
     assert!(matches!(error, Error::Refused(Refusal::Overloaded)));
     assert_eq!(advice(&error), (true, false));
 
+    let error = failure("408 Request Timeout", r#"{"ok":false,"error":"BODY_TIMEOUT"}"#).await;
+    assert!(matches!(error, Error::Refused(Refusal::BodyTimeout)));
+    assert_eq!(advice(&error), (true, false));
+
     let error = failure("500 Internal Server Error", r#"{"ok":false,"error":"INTERNAL"}"#).await;
     assert!(matches!(error, Error::Refused(Refusal::Internal)));
     assert_eq!(advice(&error), (true, true));
