@@ -154,16 +154,19 @@ pub async fn lease(app: &App, now: Time, reports: Vec<ReportId>) -> Vec<Option<R
     outcomes.into_iter().map(job).collect()
 }
 
-/// Writes down what attempts came to.
+/// Writes down what attempts came to, no more of it at once than a batch of the engine expects.
 pub async fn conclude(app: &App, concluded: Vec<(ReportId, Attempt)>) {
     let now = app.clock.now();
     let command = |(report, attempt)| {
         let jitter_permille = app.random.below(u32::from(JITTER_MAX_PERMILLE) + 1).unwrap_or(0) as u16;
         Command::ConcludeReport { now, report, attempt, jitter_permille }
     };
-    // What cannot be written down is leased until the lease lapses, and sent again then: at least once.
-    if app.engine.apply(concluded.into_iter().map(command).collect()).await.is_err() {
-        tracing::error!("what became of reports could not be written down");
+    let mut commands = concluded.into_iter().map(command).peekable();
+    while commands.peek().is_some() {
+        // What cannot be written down is leased until the lease lapses, and sent again then: at least once.
+        if app.engine.apply(commands.by_ref().take(BATCH).collect()).await.is_err() {
+            tracing::error!("what became of reports could not be written down");
+        }
     }
 }
 

@@ -191,6 +191,11 @@ impl Server {
         self.engine = Some(std::thread::Builder::new().name("engine".to_owned()).spawn(engine).unwrap());
     }
 
+    /// Lets an engine that is held back carry out one batch. Returns whether anything waited.
+    pub(crate) async fn step(&mut self) -> bool {
+        self.engines.as_mut().unwrap().step().await.unwrap()
+    }
+
     /// Loses the engine that was held back, as when it has died.
     pub(crate) fn abandon_engine(&mut self) {
         self.engines = None;

@@ -3,7 +3,10 @@
 use crate::support::{ALICE, Delivery, Home, Receiver, Reply, Request, Server, Setup};
 use base64::Engine;
 use chappe::net::outbound::OutboundPolicy;
+use chappe::work;
 use chappe_client::report::{DEFAULT_TOLERANCE, verify_report};
+use chappe_core::report::Attempt;
+use chappe_core::{ReportId, RequestId};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -272,6 +275,23 @@ async fn reports_of_a_request_come_in_order_and_tell_their_moment() {
     let (id, body) = told(&second);
     assert_eq!((id, &body["verification_status"]), (format!("{request}-2"), &right));
     assert_eq!(body["delivery_status"], json!({"status": "read", "updated_at": NOW + 2}));
+}
+
+/// A batch of the engine is bounded, so a worker must not hand in everything at once.
+#[tokio::test]
+async fn many_attempts_are_written_down_in_batches() {
+    let mut server = Server::start(|setup| (setup.engine, setup.workers) = (false, false)).await;
+    let request = RequestId::next(server.app.clock.now(), 0, None);
+    let id = ReportId { request, seq: 1 };
+    let concluded = vec![(id, Attempt::Acknowledged); 2 * work::BATCH + 1];
+    let app = server.app.clone();
+    let conclusion = tokio::spawn(async move { work::report::conclude(&app, concluded).await });
+    let mut batches = 0;
+    while !conclusion.is_finished() {
+        batches += usize::from(server.step().await);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(batches, 3);
 }
 
 /// Starts a server again where one was stopped, at the same moment, with what `tweak` changes.
