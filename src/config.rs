@@ -9,10 +9,13 @@ use anyhow::{Context, bail, ensure};
 use chappe_core::limits::{Limit, Rate};
 use chappe_core::price::Prices;
 use chappe_core::{Money, Rules};
-use figment::Figment;
 use figment::providers::{Env, Format, Toml};
+use figment::value::{Dict, Map};
+use figment::{Figment, Metadata, Profile, Provider};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -89,24 +92,66 @@ struct PriceSettings {
     by_prefix: BTreeMap<String, Amount>,
 }
 
-/// An amount as a text, exact; or a number, as a variable of the environment gives it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-enum Amount {
-    Text(String),
-    Whole(u32),
-    Number(f64),
+/// An amount, from a text or a whole number. A number with a point is refused: TOML makes a float of it, which seldom
+/// is the amount that was written.
+#[derive(Clone, Copy, Debug)]
+struct Amount(Money);
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error> {
+        struct AmountVisitor;
+        impl Visitor<'_> for AmountVisitor {
+            type Value = Amount;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a price in quotes, such as \"0.01\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
+                let unusable = |error| E::custom(format!("the price {text:?} cannot be used: {error}"));
+                text.parse().map(Amount).map_err(unusable)
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Amount, E> {
+                self.visit_str(&number.to_string())
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Amount, E> {
+                self.visit_str(&number.to_string())
+            }
+        }
+        deserializer.deserialize_any(AmountVisitor)
+    }
 }
 
-impl Amount {
-    fn money(&self) -> anyhow::Result<Money> {
-        let text = match self {
-            Amount::Text(text) => text.clone(),
-            Amount::Whole(number) => number.to_string(),
-            // The shortest text that reads as this number is the one that was written.
-            Amount::Number(number) => number.to_string(),
-        };
-        text.parse().with_context(|| format!("the price {text:?} cannot be used"))
+/// A price in a variable, as it is written there. Like every variable it would else be read as a float.
+struct PriceVariable {
+    environment: Env,
+    setting: String,
+    text: String,
+}
+
+impl PriceVariable {
+    /// The prices among the variables. What is in quotes or braces is read as TOML, like everything else.
+    fn all(environment: &Env) -> Vec<PriceVariable> {
+        let bare = |text: &str| !text.starts_with(['"', '\'', '{']);
+        let variables = environment.iter().map(|(setting, text)| PriceVariable {
+            environment: environment.clone(),
+            setting: setting.to_string(),
+            text: text.trim().to_owned(),
+        });
+        variables.filter(|found| found.setting.starts_with("prices.") && bare(&found.text)).collect()
+    }
+}
+
+impl Provider for PriceVariable {
+    fn metadata(&self) -> Metadata {
+        self.environment.metadata()
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let value = figment::util::nest(&self.setting, self.text.clone().into());
+        Ok(Profile::Default.collect(value.into_dict().unwrap_or_default()))
     }
 }
 
@@ -150,7 +195,9 @@ impl Config {
         let environment = Env::prefixed("CHAPPE_").ignore(&NOT_SETTINGS);
         let environment = environment.filter(move |name| !of_cluster(&name.as_str().to_ascii_lowercase()));
         let environment = environment.split("__");
-        figment.merge(environment).extract().context("the configuration cannot be used")
+        let prices = PriceVariable::all(&environment);
+        let figment = prices.into_iter().fold(figment.merge(environment), Figment::merge);
+        figment.extract().context("the configuration cannot be used")
     }
 
     /// The defaults alone, for tests and for `chappe dev`.
@@ -160,8 +207,7 @@ impl Config {
 
     /// The rules that this configuration makes.
     pub fn rules(&self) -> anyhow::Result<Rules> {
-        let by_prefix = self.prices.by_prefix.iter();
-        let by_prefix = by_prefix.map(|(prefix, amount)| Ok((prefix.clone(), amount.money()?)));
+        let by_prefix = self.prices.by_prefix.iter().map(|(prefix, Amount(price))| (prefix.clone(), *price));
         let Limits { sends_per_phone, attempts_per_request, failures_per_phone, .. } = self.limits;
         ensure!(
             sends_per_phone > 0 && attempts_per_request > 0 && failures_per_phone > 0,
@@ -177,7 +223,7 @@ impl Config {
         );
         let rate = Rate { per_second: self.limits.account_per_second, burst: self.limits.account_burst };
         Ok(Rules {
-            prices: Prices::new(self.prices.default.money()?, by_prefix.collect::<anyhow::Result<_>>()?)?,
+            prices: Prices::new(self.prices.default.0, by_prefix.collect())?,
             sends_per_phone: Limit {
                 max: sends_per_phone,
                 within: Duration::from_secs(self.limits.sends_window_s),

@@ -97,6 +97,11 @@ fn settings_that_cannot_be_are_refused_by_name() {
         ("[prices]\ndefault = \"cheap\"", "the price \"cheap\" cannot be used"),
         ("[prices]\ndefault = \"-0.01\"", "is below zero"),
         ("[prices]\nby_prefix = { \"39x\" = \"1\" }", "\"39x\""),
+        // A bare number is read as a float, which most prices do not fit.
+        ("[prices]\ndefault = 0.01", "found float `0.01`, expected a price in quotes, such as \"0.01\""),
+        ("[prices]\nby_prefix = { \"39\" = 0.02 }", "expected a price in quotes, such as \"0.01\""),
+        ("[prices]\ndefault = true", "expected a price in quotes, such as \"0.01\""),
+        ("[prices]\ndefault = \"0.0000001\"", "the price \"0.0000001\" cannot be used"),
         ("[log]\nformat = \"xml\"", "found `xml`"),
         ("[log]\nfilter = \"info,=,\"", "log.filter"),
         ("[routes]\nlive = \"pigeon\"", "found `pigeon`"),
@@ -117,6 +122,14 @@ fn settings_that_cannot_be_are_refused_by_name() {
         ("CHAPPE_NONSENSE", "1", "unknown field: found `nonsense`"),
         ("CHAPPE_LIMITS__NONSENSE", "1", "unknown field: found `nonsense`"),
         ("CHAPPE_QUEUE", "many", "QUEUE"),
+        (
+            "CHAPPE_PRICES__DEFAULT",
+            "0.0100000000000000001",
+            "the price \"0.0100000000000000001\" cannot be used",
+        ),
+        ("CHAPPE_PRICES__DEFAULT", "1e-2", "the price \"1e-2\" cannot be used"),
+        ("CHAPPE_PRICES__BY_PREFIX__39", "cheap", "PRICES.BY_PREFIX.39"),
+        ("CHAPPE_PRICES__BY_PREFIX", "{39=0.02}", "expected a price in quotes"),
     ] {
         let mut command = serve(&home, &start);
         command.env(variable, value);
@@ -201,6 +214,39 @@ fn behind_a_proxy_it_serves_and_knows_its_callers() {
     assert_eq!(ended.stdout.lines().count(), 1, "nothing but the ready line: {}", ended.stdout);
     for secret in [live, test, "391234567890".to_owned()] {
         assert!(!ended.stderr.contains(&secret), "{secret} is in the log");
+    }
+}
+
+/// A price is what was written, wherever that was.
+#[test]
+fn prices_are_taken_as_they_are_written() {
+    let home = home_with_key();
+    let mut token = None;
+    for (setting, variable, value, cost) in [
+        ("", "", "", "0.01"),
+        ("default = \"0.020001\"", "", "", "0.020001"),
+        ("default = 2", "", "", "2"),
+        ("default = \"2\"", "CHAPPE_PRICES__DEFAULT", "0.030001", "0.030001"),
+        ("", "CHAPPE_PRICES__DEFAULT", "1", "1"),
+        ("", "CHAPPE_PRICES__DEFAULT", "\"0.04\"", "0.04"),
+        ("by_prefix = { \"391\" = \"0.05\" }", "CHAPPE_PRICES__BY_PREFIX__39", "0.06", "0.05"),
+        ("by_prefix = { \"39\" = \"0.05\" }", "CHAPPE_PRICES__BY_PREFIX__39", "0.06", "0.06"),
+        ("", "CHAPPE_PRICES__BY_PREFIX", "{391=\"0.07\",40=1}", "0.07"),
+    ] {
+        let config = format!("{BEHIND_PROXY}key_file = \"master.key\"\n[prices]\n{setting}\n");
+        let mut command = serve(&home, &config);
+        if !variable.is_empty() {
+            command.env(variable, value);
+        }
+        let gateway = Gateway::start(command);
+        let token = token.get_or_insert_with(|| customer(&home, true));
+        soon(&gateway, token, "IP_NOT_ALLOWED");
+        let mut connection = Connection::open(gateway.address(), token).unwrap();
+        let check = json!({ "phone_number": "+391234567890" });
+        let checked = connection.call_with("checkSendAbility", &check, "X-Forwarded-For: 198.51.100.7\r\n");
+        let found = checked.unwrap().result()["request_cost"].to_string();
+        assert_eq!(found, cost, "{setting} {variable}={value}");
+        assert_eq!(gateway.stop().code, Some(0));
     }
 }
 
