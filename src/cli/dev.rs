@@ -2,18 +2,17 @@
 
 use super::server::{self, Server};
 use super::{Done, carry_out, create_directory, key};
-use crate::config::{Config, key_of_environment, read_key};
+use crate::config::{Config, key_of_environment};
 use crate::console::{EXAMPLE_NUMBER, curl};
 use crate::env::{Clock, Random};
 use crate::store::{AccountRow, Durability, NewToken, Store, StoreError};
 use crate::vault::{MasterKey, Vault};
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{anyhow, ensure};
 use chappe_core::ledger::Kind;
 use chappe_core::{Command, Mode, Money, Phone, Rules};
 use clap::Args;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -88,18 +87,7 @@ fn master_key(directory: &Path) -> anyhow::Result<MasterKey> {
     if let Some(key) = key_of_environment()? {
         return Ok(key);
     }
-    let path = directory.join(KEY_FILE);
-    if path.exists() {
-        return read_key(&path);
-    }
-    let key = key::generate()?;
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-    let written = file.and_then(|mut file| {
-        file.write_all(key.to_hex().as_bytes())?;
-        file.sync_all()
-    });
-    written.with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(key)
+    key::read_or_make(&directory.join(KEY_FILE))
 }
 
 /// Creates what is missing: the customer, the balance, the own number, the token. Returns the token's text.

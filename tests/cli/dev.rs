@@ -183,6 +183,28 @@ fn the_balance_is_filled_up_and_never_taken_away() {
     home.audit();
 }
 
+/// What a start that was interrupted leaves behind is no key, and keeps no later start from making one.
+#[test]
+fn half_a_key_is_never_taken_for_one() {
+    let home = Home::new();
+    std::fs::create_dir(home.data()).unwrap();
+    let left_over = home.data().join("master.key.new");
+    std::fs::write(&left_over, "0123").unwrap();
+    std::fs::set_permissions(&left_over, PermissionsExt::from_mode(0o644)).unwrap();
+    Gateway::start(home.dev("1")).stop();
+    let file = home.data().join("master.key");
+    let key = std::fs::read_to_string(&file).unwrap();
+    assert!(key.len() == 64 && key.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    assert_eq!(mode(&file), 0o600);
+    assert!(!left_over.exists());
+
+    // The key that there is stays, whatever lies beside it.
+    std::fs::write(&left_over, "0123").unwrap();
+    Gateway::start(home.dev("1")).stop();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), key);
+    home.audit();
+}
+
 #[test]
 fn listens_on_ipv6_as_well() {
     let home = Home::new();
