@@ -1,11 +1,12 @@
 //! Master keys.
 
-use super::Done;
+use super::{Done, output};
 use crate::config::read_key;
 use crate::env::Random;
 use crate::vault::MasterKey;
 use anyhow::Context;
 use clap::Subcommand;
+use serde_json::json;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -20,9 +21,14 @@ pub(crate) enum KeyCommand {
     Generate,
 }
 
-pub(super) fn run(command: &KeyCommand) -> Done {
+pub(super) fn run(command: &KeyCommand, json: bool) -> Done {
     let KeyCommand::Generate = command;
-    println!("{}", *generate()?.to_hex());
+    let key = generate()?.to_hex();
+    if json {
+        output::json(&json!({ "key": *key }));
+    } else {
+        println!("{}", *key);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -98,7 +98,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Dev(args) => dev::run(args),
         Command::Serve(args) => serve::run(args),
-        Command::Key(command) => key::run(&command),
+        Command::Key(command) => key::run(&command, cli.json),
         Command::Account(command) => accounts::run(command, cli.json),
         Command::Sender(command) => accounts::run_sender(command, cli.json),
         Command::Credit(args) => accounts::run_credit(args, cli.json),

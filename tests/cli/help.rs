@@ -59,6 +59,14 @@ fn a_typing_mistake_ends_with_2_and_a_hint() {
 }
 
 #[test]
+fn a_key_comes_as_json_too() {
+    let operator = Operator::new();
+    let key = operator.json("key generate");
+    let digits = key["key"].as_str().unwrap();
+    assert!(digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()), "{key}");
+}
+
+#[test]
 fn keys_are_64_digits_and_never_the_same() {
     let home = Home::new();
     let keys: HashSet<String> = (0..20).map(|_| home.run(["key", "generate"]).stdout).collect();
