@@ -8,7 +8,8 @@ use crate::store::SandboxRow;
 use crate::work;
 use askama::Template;
 use axum::body::to_bytes;
-use axum::extract::{ConnectInfo, FromRequestParts, Path, Query, Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{ConnectInfo, FromRequestParts, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, LOCATION};
 use axum::http::request::Parts;
@@ -90,10 +91,20 @@ struct Magic {
     what: &'static str,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// The number to look for, as a person may have typed it.
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Filter {
-    #[serde(default)]
     phone_number: String,
+    /// Another one was given as well.
+    torn: bool,
+}
+
+impl<S: Sync> FromRequestParts<S> for Filter {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Filter, Infallible> {
+        Ok(Filter::parse(parts.uri.query().unwrap_or("").as_bytes()))
+    }
 }
 
 impl From<SandboxRow> for Message {
@@ -123,8 +134,22 @@ impl FromRequestParts<Arc<App>> for Visitor {
 }
 
 impl Filter {
-    /// The number to look for, as a person may have typed it; `None` for every number.
+    /// Reads a query string or a form. What is empty is absent, and the same twice is no conflict, as in the API.
+    fn parse(form: &[u8]) -> Filter {
+        let mut filter = Filter::default();
+        let given = url::form_urlencoded::parse(form).filter(|(name, _)| name == "phone_number");
+        for (_, value) in given.filter(|(_, value)| !value.is_empty()) {
+            filter.torn |= !filter.phone_number.is_empty() && filter.phone_number != value;
+            filter.phone_number = value.into_owned();
+        }
+        filter
+    }
+
+    /// `None` for every number.
     fn phone(&self) -> Result<Option<Phone>, Turned> {
+        if self.torn {
+            return Err(Turned::Conflict);
+        }
         let digits: String = self.phone_number.chars().filter(|char| !" +-()".contains(*char)).collect();
         if digits.is_empty() {
             return Ok(None);
@@ -137,7 +162,7 @@ async fn page(
     State(app): State<Arc<App>>,
     visitor: Visitor,
     headers: HeaderMap,
-    Query(filter): Query<Filter>,
+    filter: Filter,
 ) -> Result<Response, Turned> {
     // What cannot be a number is no filter: the page shows every number, and an empty field.
     let phone = filter.phone().ok().flatten();
@@ -175,20 +200,12 @@ pub fn curl(base_url: &str, token: &str, number: &str) -> String {
     )
 }
 
-async fn list(
-    State(app): State<Arc<App>>,
-    visitor: Visitor,
-    Query(filter): Query<Filter>,
-) -> Result<Response, Turned> {
+async fn list(State(app): State<Arc<App>>, visitor: Visitor, filter: Filter) -> Result<Response, Turned> {
     let messages = read(&app, visitor, filter.phone()?, LIST_MAX).await?;
     Ok(([(CACHE_CONTROL, "no-store")], Json(messages)).into_response())
 }
 
-async fn latest(
-    State(app): State<Arc<App>>,
-    visitor: Visitor,
-    Query(filter): Query<Filter>,
-) -> Result<Response, Turned> {
+async fn latest(State(app): State<Arc<App>>, visitor: Visitor, filter: Filter) -> Result<Response, Turned> {
     let message = read(&app, visitor, filter.phone()?, 1).await?.pop().ok_or(Turned::NotFound)?;
     Ok(([(CACHE_CONTROL, "no-store")], Json(message)).into_response())
 }
@@ -196,10 +213,12 @@ async fn latest(
 async fn happen(
     State(app): State<Arc<App>>,
     visitor: Visitor,
-    Path((request, event)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
     request_body: Request,
 ) -> Result<Response, Turned> {
+    // Bytes that are no text name no message.
+    let Path((request, event)) = path.map_err(|_| Turned::NotFound)?;
     let event = match event.as_str() {
         "delivered" => ChannelEvent::Delivered,
         "read" => ChannelEvent::Read,
@@ -211,7 +230,7 @@ async fn happen(
     let command = Command::Channel { now: app.clock.now(), request: id, hop: row.hop, events: vec![event] };
     app.engine.submit(command).await.map_err(|error| failed("an event of the sandbox", &error))?;
     if wants_page(&headers) {
-        let filter: Filter = form(request_body).await?;
+        let filter = Filter::parse(&bytes(request_body).await?);
         return Ok(back(filter.phone().ok().flatten()));
     }
     let message = find(&app, visitor, id).await?.map(Message::from).ok_or(Turned::NotFound)?;

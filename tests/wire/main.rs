@@ -18,5 +18,6 @@ mod order;
 mod races;
 mod reports;
 mod sandbox;
+mod sandbox_input;
 mod tls;
 mod tokens;
