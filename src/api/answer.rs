@@ -5,7 +5,7 @@
 
 use crate::engine::Failure;
 use axum::body::Body;
-use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use axum::http::{Response, StatusCode};
 use chappe_client::wire::{self, Balance, RequestStatus};
 use chappe_core::{Money, Rejection};
@@ -104,6 +104,9 @@ fn json(status: StatusCode, answer: &impl Serialize) -> Response<Body> {
     let body = serde_json::to_vec(answer).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // A call may be a GET, and its answer is of this moment alone.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

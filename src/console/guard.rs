@@ -11,12 +11,15 @@ use crate::app::App;
 use crate::auth;
 use crate::channels::Live;
 use axum::Json;
-use axum::http::header::{HOST, ORIGIN};
+use axum::http::header::{CACHE_CONTROL, HOST, HeaderName, ORIGIN};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chappe_core::{AccountId, Mode, Rejection};
 use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
+
+/// Codes are in what the sandbox says, and it is of this moment alone: nothing of it is for a cache.
+pub(super) const NO_STORE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
 /// What a visitor may see and do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +78,7 @@ impl IntoResponse for Turned {
             Turned::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_STREAMS"),
             Turned::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
         };
-        (status, Json(json!({ "ok": false, "error": error }))).into_response()
+        (status, NO_STORE, Json(json!({ "ok": false, "error": error }))).into_response()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The built-in phone: its page, live, and the JSON API beside it.
 
-use super::guard::{Turned, Visitor, admit};
+use super::guard::{NO_STORE, Turned, Visitor, admit};
 use crate::app::{App, SandboxNews};
 use crate::channels::sandbox::{MAGIC, text};
 use crate::engine::Chore;
@@ -11,7 +11,7 @@ use axum::body::to_bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{ConnectInfo, FromRequestParts, Path, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, LOCATION};
+use axum::http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, LOCATION};
 use axum::http::request::Parts;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
@@ -184,12 +184,11 @@ async fn page(
     let html = page.render().map_err(|error| failed("the sandbox page", &error))?;
     let headers = [
         (CONTENT_SECURITY_POLICY, POLICY),
-        (CACHE_CONTROL, "no-store"),
         // Not `no-referrer`: browsers then send a form of this very page with a null origin, which is refused.
         (axum::http::header::REFERRER_POLICY, "same-origin"),
         (axum::http::header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    Ok((headers, Html(html)).into_response())
+    Ok((NO_STORE, headers, Html(html)).into_response())
 }
 
 /// The line that sends a first code, as a terminal takes it.
@@ -202,12 +201,12 @@ pub fn curl(base_url: &str, token: &str, number: &str) -> String {
 
 async fn list(State(app): State<Arc<App>>, visitor: Visitor, filter: Filter) -> Result<Response, Turned> {
     let messages = read(&app, visitor, filter.phone()?, LIST_MAX).await?;
-    Ok(([(CACHE_CONTROL, "no-store")], Json(messages)).into_response())
+    Ok((NO_STORE, Json(messages)).into_response())
 }
 
 async fn latest(State(app): State<Arc<App>>, visitor: Visitor, filter: Filter) -> Result<Response, Turned> {
     let message = read(&app, visitor, filter.phone()?, 1).await?.pop().ok_or(Turned::NotFound)?;
-    Ok(([(CACHE_CONTROL, "no-store")], Json(message)).into_response())
+    Ok((NO_STORE, Json(message)).into_response())
 }
 
 async fn happen(
@@ -234,7 +233,7 @@ async fn happen(
         return Ok(back(filter.phone().ok().flatten()));
     }
     let message = find(&app, visitor, id).await?.map(Message::from).ok_or(Turned::NotFound)?;
-    Ok(Json(message).into_response())
+    Ok((NO_STORE, Json(message)).into_response())
 }
 
 async fn clear(
@@ -246,7 +245,11 @@ async fn clear(
     while app.engine.chore(chore.clone()).await.map_err(|error| failed("clearing the sandbox", &error))? {}
     // Nobody is looking: fine.
     let _ = app.sandbox_news.send(SandboxNews::Cleared(visitor.account()));
-    Ok(if wants_page(&headers) { back(None) } else { Json(json!({ "ok": true })).into_response() })
+    Ok(if wants_page(&headers) {
+        back(None)
+    } else {
+        (NO_STORE, Json(json!({ "ok": true }))).into_response()
+    })
 }
 
 #[derive(Debug, Deserialize)]
@@ -279,7 +282,11 @@ async fn clock(
     app.wakes.reports.now();
     let now = app.clock.now();
     let _ = app.sandbox_news.send(SandboxNews::Clock(now));
-    Ok(if wants_page(&headers) { back(None) } else { Json(json!({ "now": now.secs() })).into_response() })
+    Ok(if wants_page(&headers) {
+        back(None)
+    } else {
+        (NO_STORE, Json(json!({ "now": now.secs() }))).into_response()
+    })
 }
 
 /// What changes in the sandbox, as it happens.
@@ -288,8 +295,7 @@ async fn events(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Respons
         return Err(Turned::Crowded);
     }
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
-    let no_store = [(CACHE_CONTROL, "no-store")];
-    Ok((no_store, Sse::new(changes(app, visitor)).keep_alive(keep_alive)).into_response())
+    Ok((NO_STORE, Sse::new(changes(app, visitor)).keep_alive(keep_alive)).into_response())
 }
 
 fn changes(app: Arc<App>, visitor: Visitor) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -364,7 +370,7 @@ fn wants_page(headers: &HeaderMap) -> bool {
 
 fn back(phone: Option<Phone>) -> Response {
     let to = phone.map_or_else(|| "/sandbox".to_owned(), |phone| format!("/sandbox?phone_number={phone}"));
-    (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response()
+    (StatusCode::SEE_OTHER, NO_STORE, [(LOCATION, to)]).into_response()
 }
 
 async fn bytes(request: Request) -> Result<axum::body::Bytes, Turned> {

@@ -53,6 +53,7 @@ async fn refused(rows: Vec<Row>) {
         } else {
             assert_eq!(answer.error(), name, "{what}");
             assert_eq!(answer.header("content-type"), Some("application/json"), "{what}");
+            assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}");
         }
         assert_eq!(server.balance().await, before, "{what}");
         connection = usable(&server, connection, what, name.is_empty() || status == 413).await;

@@ -61,3 +61,28 @@ async fn a_path_that_cannot_be_read_names_nothing() {
         assert_eq!(answer.verdict(), (404, "NOT_FOUND".to_owned()), "{path}");
     }
 }
+
+/// Codes are in these answers, or what became of them.
+#[tokio::test]
+async fn no_answer_may_be_kept_by_a_cache() {
+    let server = dev().await;
+    let request = server.send_until(json!({"phone_number": PHONE, "code": "0042"}), "delivered").await;
+    let post = |path: &str| Request::post(&format!("/sandbox{path}"));
+    let html = |request: Request| request.header("accept", "text/html");
+    for (request, status) in [
+        (Request::get("/sandbox"), 200),
+        (Request::get("/sandbox/messages"), 200),
+        (Request::get("/sandbox/messages/latest"), 200),
+        (Request::get("/sandbox/messages/latest?phone_number=79123456721"), 404),
+        (Request::get("/sandbox/messages?phone_number=1"), 400),
+        (Request::get("/sandbox").header("host", "evil.example"), 403),
+        (post(&format!("/messages/{request}/read")), 200),
+        (html(post(&format!("/messages/{request}/read")).form("")), 303),
+        (post("/clock").json(json!({"advance_s": 1})), 200),
+        (post("/clear"), 200),
+    ] {
+        let answer = server.call(&request).await;
+        assert_eq!(answer.status, status, "{request:?}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{request:?}");
+    }
+}
