@@ -65,9 +65,23 @@ pub(super) fn run(args: DevArgs) -> Done {
         }
         let token = prepare(&mut store, &settings.rules, &args, own_number, &clock).await?;
         let server = Server { store, settings, vault, clock, listen: args.listen, tls: None };
-        server::run(server, |_, address| greet(address, &token)).await
+        server::run(server, |_, address| {
+            warn_if_reachable(address);
+            greet(address, &token);
+        })
+        .await
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whoever reaches the sandbox reads codes and spends the balance.
+fn warn_if_reachable(address: SocketAddr) {
+    if !address.ip().to_canonical().is_loopback() {
+        eprintln!(
+            "chappe: warning: {address} can be reached from beyond this machine, and the sandbox shows every code to \
+             whoever reaches it"
+        );
+    }
 }
 
 /// Prints what a developer needs; last the line that scripts wait for.

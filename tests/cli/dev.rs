@@ -206,6 +206,19 @@ fn half_a_key_is_never_taken_for_one() {
 }
 
 #[test]
+fn says_so_if_others_can_reach_it() {
+    let home = Home::new();
+    let gateway = Gateway::start(home.command(["dev", "--listen", "0.0.0.0:0"]));
+    let address = gateway.address().to_owned();
+    let ended = gateway.stop();
+    let warning = format!(
+        "chappe: warning: {address} can be reached from beyond this machine, and the sandbox shows every code to \
+         whoever reaches it\n"
+    );
+    assert_eq!((ended.code, ended.stderr), (Some(0), warning));
+}
+
+#[test]
 fn listens_on_ipv6_as_well() {
     let home = Home::new();
     if std::net::TcpListener::bind("[::1]:0").is_err() {
