@@ -14,7 +14,7 @@ pub(crate) struct Target {
     /// The gateway's base URL; https://gatewayapi.telegram.org is Telegram's own
     #[arg(long, env = "CHAPPE_BASE_URL", default_value = "http://127.0.0.1:8787", value_name = "URL")]
     base_url: String,
-    /// The API token
+    /// The API token; CHAPPE_TOKEN keeps it out of the process list, which every user of the machine can read
     #[arg(long, env = "CHAPPE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Call over plain http also beyond this machine

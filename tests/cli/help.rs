@@ -58,6 +58,17 @@ fn a_typing_mistake_ends_with_2_and_a_hint() {
     ]);
 }
 
+/// What stands on a command line, every user of the machine can read.
+#[test]
+fn the_help_says_how_a_token_stays_out_of_the_process_list() {
+    let home = Home::new();
+    for command in ["check", "send", "verify", "revoke", "balance"] {
+        let help = home.run([command, "--help"]).stdout;
+        let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("CHAPPE_TOKEN keeps it out of the process list"), "{command}: {help}");
+    }
+}
+
 #[test]
 fn a_key_comes_as_json_too() {
     let operator = Operator::new();
