@@ -18,7 +18,7 @@ mod client;
 #[path = "load/server.rs"]
 mod server;
 
-use client::{Load, run};
+use client::{DIGITS, Load, run};
 use server::{Process, Target};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -139,8 +139,11 @@ fn disk_p50(directory: &std::path::Path) -> f64 {
 }
 
 fn sends(target: &Target, first: &mut u64, most: usize) -> Load {
-    let (target, first) = (target.clone(), *first);
-    Load::Numbered { most, make: Box::new(move |index| send(&target, first + index as u64)) }
+    let bytes = send(target, *first);
+    let number = first.to_string();
+    assert_eq!(number.len(), DIGITS);
+    let at = bytes.windows(DIGITS).position(|window| window == number.as_bytes()).unwrap();
+    Load::Numbered { bytes, at, first: *first, most }
 }
 
 fn send(target: &Target, number: u64) -> Vec<u8> {

@@ -34,6 +34,8 @@ pub struct Settings {
     pub proxies_only: bool,
     /// Where reports may go.
     pub outbound: OutboundPolicy,
+    /// Whether messages reach the sandbox by the delivery worker, as they would reach a channel outside: for simulation.
+    pub sandbox_by_worker: bool,
     /// Whether this is `chappe dev`: the sandbox is open to everybody and its clock can be moved.
     pub dev: bool,
 }
@@ -110,8 +112,12 @@ impl App {
         let (changed, _) = broadcast::channel(CHANGES_BUFFER);
         let (sandbox_news, _) = broadcast::channel(CHANGES_BUFFER);
         let wakes = Wakes::default();
-        let outlets = Outlets { work, wakes: wakes.clone(), changed: changed.clone() };
-        let (engine, batches) = Batches::new(store, settings.rules.clone(), outlets, settings.queue_max);
+        let inside = match settings.sandbox_by_worker {
+            true => |_: &_| None,
+            false => Channels::inside,
+        };
+        let outlets = Outlets { work, wakes: wakes.clone(), changed: changed.clone(), inside };
+        let (engine, batches) = Batches::new(store, settings.rules.clone(), outlets, settings.queue_max)?;
         let tokens = Tokens::read(&reader).await?;
         let app = App {
             channels: Channels::new(settings.live),

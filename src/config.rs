@@ -256,6 +256,7 @@ impl Config {
             ),
             outbound: OutboundPolicy::PublicOnly,
             proxies_only: self.tls.certificate.as_os_str().is_empty(),
+            sandbox_by_worker: false,
             dev: false,
         })
     }
@@ -268,6 +269,7 @@ impl Config {
         Ok(Settings {
             rules,
             proxies_only: false,
+            sandbox_by_worker: false,
             live: Live::Sandbox,
             outbound: OutboundPolicy::LoopbackToo,
             dev: true,

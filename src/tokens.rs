@@ -6,6 +6,7 @@ use chappe_core::command::Caller;
 use chappe_core::{AccountId, Mode, Rejection, Time, TokenId};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// A token as callers are checked against it.
@@ -16,34 +17,33 @@ pub type Token = Arc<TokenRow>;
 pub struct Tokens {
     snapshot: RwLock<Arc<Snapshot>>,
     uses: Mutex<HashMap<TokenId, TokenUse>>,
-    under_way: Mutex<HashMap<AccountId, usize>>,
 }
 
 /// A call under way; it is over when this is dropped.
 #[derive(Debug)]
-pub struct Place<'a> {
-    tokens: &'a Tokens,
-    account: AccountId,
-}
+pub struct Place(Arc<AtomicUsize>);
 
 #[derive(Debug, Default)]
 struct Snapshot {
     version: i64,
     by_digest: HashMap<[u8; 32], Token>,
     by_id: HashMap<TokenId, Token>,
+    /// How many calls of each account are under way.
+    under_way: HashMap<AccountId, Arc<AtomicUsize>>,
 }
 
 impl Tokens {
     /// Reads all tokens.
     pub async fn read(reader: &Reader) -> Result<Tokens, StoreError> {
-        let snapshot = RwLock::new(Arc::new(Snapshot::read(reader).await?));
-        Ok(Tokens { snapshot, uses: Mutex::default(), under_way: Mutex::default() })
+        let snapshot = RwLock::new(Arc::new(Snapshot::read(reader, &Snapshot::default()).await?));
+        Ok(Tokens { snapshot, uses: Mutex::default() })
     }
 
     /// Reads them anew if any has changed. To be called several times a second.
     pub async fn refresh(&self, reader: &Reader) -> Result<(), StoreError> {
-        if reader.tokens_version().await? != self.snapshot().version {
-            let fresh = Arc::new(Snapshot::read(reader).await?);
+        let before = self.snapshot();
+        if reader.tokens_version().await? != before.version {
+            let fresh = Arc::new(Snapshot::read(reader, &before).await?);
             *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         }
         Ok(())
@@ -63,14 +63,17 @@ impl Tokens {
     }
 
     /// Counts a call of an account as under way, if the account has fewer than `most`.
-    pub fn enter(&self, account: AccountId, most: usize) -> Result<Place<'_>, Rejection> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = under_way.entry(account).or_default();
-        if *count >= most.max(1) {
-            return Err(Rejection::FloodWait(1));
+    pub fn enter(&self, account: AccountId, most: usize) -> Result<Place, Rejection> {
+        let snapshot = self.snapshot();
+        // Whoever was let in has a token, and with it an entry: the tokens have changed since, and the account has none.
+        let count = snapshot.under_way.get(&account).ok_or(Rejection::AccessTokenInvalid)?;
+        let place = Place(count.clone());
+        // The place is given back when it is dropped, also where there was none.
+        if count.fetch_add(1, Ordering::Relaxed) < most.max(1) {
+            Ok(place)
+        } else {
+            Err(Rejection::FloodWait(1))
         }
-        *count += 1;
-        Ok(Place { tokens: self, account })
     }
 
     /// The token with this id, also when it has ended: its reports are still signed with it.
@@ -103,24 +106,22 @@ impl Tokens {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut under_way = self.tokens.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = under_way.get_mut(&self.account) {
-            // The entry stays: there are no more of them than accounts.
-            *count = count.saturating_sub(1);
-        }
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Snapshot {
-    async fn read(reader: &Reader) -> Result<Snapshot, StoreError> {
+    async fn read(reader: &Reader, before: &Snapshot) -> Result<Snapshot, StoreError> {
         // The version first: a token that changes in between is read once more, never missed.
         let version = reader.tokens_version().await?;
         let tokens: Vec<Token> = reader.tokens(None).await?.into_iter().map(Arc::new).collect();
+        let under_way = |account| before.under_way.get(&account).cloned().unwrap_or_default();
         Ok(Snapshot {
             version,
             by_digest: tokens.iter().map(|token| (token.digest, token.clone())).collect(),
+            under_way: tokens.iter().map(|token| (token.account, under_way(token.account))).collect(),
             by_id: tokens.into_iter().map(|token| (token.id, token)).collect(),
         })
     }

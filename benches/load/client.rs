@@ -7,14 +7,17 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// How many digits a numbered call's number has.
+pub const DIGITS: usize = 12;
+
 /// What to send.
 pub enum Load {
     /// The same bytes again and again.
     Repeat(Vec<u8>),
     /// Each of these once.
     Each(Vec<Vec<u8>>),
-    /// What is made for each index below `most`.
-    Numbered { most: usize, make: Box<dyn Fn(usize) -> Vec<u8>> },
+    /// The same bytes, but with the twelve digits at `at` counted up from `first`, `most` times.
+    Numbered { bytes: Vec<u8>, at: usize, first: u64, most: usize },
 }
 
 /// What came of it.
@@ -51,7 +54,15 @@ impl Shared {
         match &mut self.load {
             Load::Repeat(bytes) => Some(bytes.clone()),
             Load::Each(list) => list.get_mut(index).map(std::mem::take),
-            Load::Numbered { most, make } => (index < *most).then(|| make(index)),
+            Load::Numbered { bytes, at, first, most } => (index < *most).then(|| {
+                let mut call = bytes.clone();
+                let mut number = *first + index as u64;
+                for digit in call[*at..*at + DIGITS].iter_mut().rev() {
+                    *digit = b'0' + (number % 10) as u8;
+                    number /= 10;
+                }
+                call
+            }),
         }
     }
 }

@@ -40,6 +40,12 @@ impl Channels {
         }
     }
 
+    /// What a channel inside the house, which is the sandbox, says to a message: it depends on the message alone, and
+    /// nothing outside is touched. `None` for a channel with a wire, which only the delivery worker may use.
+    pub fn inside(job: &Job) -> Option<Vec<ChannelEvent>> {
+        job.channel.is_sandbox().then(|| sandbox::deliver(job, job.asked_at))
+    }
+
     /// Hands a message to its channel.
     pub fn deliver(&self, job: &Job, now: Time) -> Vec<ChannelEvent> {
         sandbox::deliver(job, now)

@@ -8,6 +8,7 @@ use chappe_core::book::Job;
 use chappe_core::command::{Reach, Route};
 use chappe_core::text::ChannelName;
 use chappe_core::{ChannelEvent, Magic, Phone, Time};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// The magic numbers and what they do, for people.
@@ -27,6 +28,10 @@ pub const MAGIC: [(&str, &str); 10] = [
 const READ_AFTER: Duration = Duration::from_secs(1);
 const LATE_BY: Duration = Duration::from_secs(10);
 
+static ONE_HOP: LazyLock<Arc<[ChannelName]>> = LazyLock::new(|| [ChannelName::sandbox()].into());
+static TWO_HOPS: LazyLock<Arc<[ChannelName]>> =
+    LazyLock::new(|| [ChannelName::sandbox(), ChannelName::sandbox()].into());
+
 /// The route of a number within the sandbox.
 pub fn route(phone: Phone) -> Route {
     let magic = phone.magic();
@@ -36,8 +41,8 @@ pub fn route(phone: Phone) -> Route {
         _ => Reach::Yes,
     };
     // Only where the first hop is to fail is there a second one: elsewhere a failure is the end.
-    let hops = if magic == Some(Magic::Fallback) { 2 } else { 1 };
-    Route { hops: vec![ChannelName::sandbox(); hops].into(), reach }
+    let hops = if magic == Some(Magic::Fallback) { &TWO_HOPS } else { &ONE_HOP };
+    Route { hops: Arc::clone(hops), reach }
 }
 
 /// What happens when a message is handed to the phone.

@@ -176,7 +176,7 @@ async fn carry_out(
 ) -> Result<Judged, StoreError> {
     let mut keys = Keys::default();
     command.add_keys(&mut keys);
-    let (judged, _) = store.transact(&keys, |book| decide(rules, book, command.clone())).await?;
+    let (judged, _) = store.transact(&keys, |book| decide(rules, book, command)).await?;
     Ok(judged)
 }
 

@@ -5,16 +5,22 @@
 //! of their own: they ride along with callers' commands, and pause a moment for company when there are none, so that a
 //! caller never finds the disk busy with the aftermath of its own last call.
 
+mod durable;
 mod queue;
 
 pub use queue::{Chore, Engine, Failure};
 
 use crate::store::{Store, StoreError};
 use crate::work::wake::Wakes;
-use chappe_core::{AccountId, Book, Command, Keys, Outcome, Rejection, RequestId, Rules, Work, decide};
+use chappe_core::book::Job;
+use chappe_core::{
+    AccountId, Book, ChannelEvent, Command, Keys, News, Outcome, Rejection, RequestId, Rules, Work, decide,
+};
+use durable::{Committed, Durable};
 use queue::{CallerJob, Queues, WorkerJob};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::Instant;
 
 /// The most callers' commands in a batch.
 const BATCH_MAX: usize = 1_024;
@@ -34,6 +40,9 @@ pub struct Outlets {
     pub wakes: Wakes,
     /// Requests that changed, for pages that are live.
     pub changed: broadcast::Sender<(AccountId, RequestId)>,
+    /// What channels inside the house say to a message: they are heard in the batch that gave it out. `None` says that
+    /// the channel is outside, and the delivery worker's business.
+    pub inside: fn(&Job) -> Option<Vec<ChannelEvent>>,
 }
 
 /// The batch loop. It owns the writer.
@@ -42,7 +51,7 @@ pub struct Batches {
     store: Store,
     rules: Rules,
     queues: Queues,
-    outlets: Outlets,
+    durable: Durable,
 }
 
 /// What a batch is made of.
@@ -60,9 +69,15 @@ pub struct Stopped(#[from] StoreError);
 impl Batches {
     /// An engine over `store`, and the loop that must be run for it to answer. `queue_max` callers may wait; the next
     /// one is told that the server is overloaded.
-    pub fn new(store: Store, rules: Rules, outlets: Outlets, queue_max: usize) -> (Engine, Batches) {
+    pub fn new(
+        store: Store,
+        rules: Rules,
+        outlets: Outlets,
+        queue_max: usize,
+    ) -> Result<(Engine, Batches), StoreError> {
         let (engine, queues) = queue::queues(queue_max);
-        (engine, Batches { store, rules, queues, outlets })
+        let durable = Durable::new(store.log()?, outlets);
+        Ok((engine, Batches { store, rules, queues, durable }))
     }
 
     /// Runs until the engine is closed and everything that waited is answered, or the database fails for good.
@@ -70,10 +85,11 @@ impl Batches {
         loop {
             let batch = self.gather().await;
             if batch.is_empty() {
+                self.durable.end()?;
                 // Everything is durable already; this only leaves the files in order.
                 return self.store.settle().await.map_err(Stopped);
             }
-            self.carry_out(batch).await?;
+            self.carry_out(batch, Finish::Beside).await?;
         }
     }
 
@@ -83,7 +99,7 @@ impl Batches {
         let batch = self.queues.take(Batch::default());
         let some = !batch.is_empty();
         if some {
-            self.carry_out(batch).await?;
+            self.carry_out(batch, Finish::Now).await?;
         }
         Ok(some)
     }
@@ -105,29 +121,21 @@ impl Batches {
         self.queues.take(batch)
     }
 
-    async fn carry_out(&mut self, batch: Batch) -> Result<(), Stopped> {
+    async fn carry_out(&mut self, batch: Batch, finish: Finish) -> Result<(), Stopped> {
         let Batch { mut callers, workers } = batch;
-        callers.retain_mut(|job| !job.refuse_if_older_than(QUEUED_MAX));
+        let now = Instant::now();
+        callers.retain_mut(|job| !job.refuse_if_older_than(QUEUED_MAX, now));
         let (chores, workers): (Vec<_>, Vec<_>) = workers.into_iter().partition(WorkerJob::is_chore);
 
         if !callers.is_empty() || !workers.is_empty() {
-            let lease_room = self.outlets.work.capacity();
-            let mut keys = Keys::default();
-            callers.iter().map(CallerJob::command).for_each(|command| command.add_keys(&mut keys));
-            workers.iter().flat_map(WorkerJob::commands).for_each(|command| command.add_keys(&mut keys));
-            let rules = &self.rules;
-            let committed = self
-                .store
-                .transact(&keys, |book| {
-                    book.lease_room = lease_room;
-                    let mut judge = |command: &Command| decide(rules, book, command.clone());
-                    let callers: Vec<_> = callers.iter().map(|job| judge(job.command())).collect();
-                    let workers: Vec<Vec<_>> =
-                        workers.iter().map(|job| job.commands().iter().map(&mut judge).collect()).collect();
-                    (callers, workers)
-                })
-                .await;
-            self.answer(callers, workers, committed)?;
+            match self.commit(callers, workers).await? {
+                Some(committed) if finish == Finish::Beside => {
+                    let busy = !self.queues.is_empty();
+                    self.durable.finish_beside(committed, busy, &self.queues.closing)?;
+                }
+                Some(committed) => self.durable.finish(committed)?,
+                None => {}
+            }
         }
         for chore in chores {
             self.do_chore(chore).await?;
@@ -135,53 +143,41 @@ impl Batches {
         Ok(())
     }
 
-    #[allow(clippy::type_complexity)]
-    fn answer(
-        &self,
+    /// Decides a batch and commits it. A batch that fails is told so, and `None` comes back.
+    async fn commit(
+        &mut self,
         callers: Vec<CallerJob>,
         workers: Vec<WorkerJob>,
-        committed: Result<((Vec<Judged>, Vec<Vec<Judged>>), Book), StoreError>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<Option<Committed>, Stopped> {
+        let lease_room = self.durable.lease_room();
+        let mut keys = Keys::default();
+        callers.iter().map(CallerJob::command).for_each(|command| command.add_keys(&mut keys));
+        workers.iter().flat_map(WorkerJob::commands).for_each(|command| command.add_keys(&mut keys));
+        let (rules, inside) = (&self.rules, self.durable.inside());
+        let committed = self
+            .store
+            .transact(&keys, |book| {
+                book.lease_room = lease_room;
+                let mut judge = |command: &Command| decide(rules, book, command);
+                let callers: Vec<_> = callers.iter().map(|job| judge(job.command())).collect();
+                let workers: Vec<Vec<_>> =
+                    workers.iter().map(|job| job.commands().iter().map(&mut judge).collect()).collect();
+                hear_inside(rules, book, inside);
+                (callers, workers)
+            })
+            .await;
         match committed {
-            Ok(((caller_answers, worker_answers), book)) => {
-                callers.into_iter().zip(caller_answers).for_each(|(job, answer)| job.answer(answer));
-                workers.into_iter().zip(worker_answers).for_each(|(job, answers)| job.answer(answers));
-                self.tell(book);
-                Ok(())
-            }
+            Ok(((caller_answers, worker_answers), news)) => Ok(Some(Committed {
+                callers: callers.into_iter().zip(caller_answers).collect(),
+                workers: workers.into_iter().zip(worker_answers).collect(),
+                news,
+            })),
             Err(error) => {
                 let commands = callers.len() + workers.iter().map(|job| job.commands().len()).sum::<usize>();
                 tracing::error!(%error, commands, "a batch failed; nothing of it was done");
                 callers.into_iter().for_each(CallerJob::fail);
                 workers.into_iter().for_each(WorkerJob::fail);
-                if error.is_fatal() { Err(Stopped(error)) } else { Ok(()) }
-            }
-        }
-    }
-
-    /// Tells workers and pages what a committed batch gave them to do.
-    fn tell(&self, mut book: Book) {
-        let work = std::mem::take(&mut book.work);
-        // Hand-overs first: room was kept for them. Whatever finds no room waits as a row until its lease lapses.
-        let (deliver, other): (Vec<_>, Vec<_>) =
-            work.into_iter().partition(|work| matches!(work, Work::Deliver(_)));
-        for work in deliver.into_iter().chain(other) {
-            // A hand-over or a question that finds no room comes again when its lease lapses.
-            if let Err(error) = self.outlets.work.try_send(work) {
-                tracing::warn!(%error, "the delivery worker is behind");
-            }
-        }
-        let due_at = |(request, _): (&chappe_core::Request, bool)| request.message.as_ref()?.due_at();
-        if let Some(due_at) = book.changed_requests().filter_map(due_at).min() {
-            self.outlets.wakes.requests.at(due_at);
-        }
-        if let Some(due_at) = book.changed_reports().map(|(report, _)| report.due_at).min() {
-            self.outlets.wakes.reports.at(due_at);
-        }
-        if self.outlets.changed.receiver_count() > 0 {
-            for (request, _) in book.changed_requests() {
-                // Nobody listens any more: fine.
-                let _ = self.outlets.changed.send((request.account, request.id));
+                if error.is_fatal() { Err(Stopped(error)) } else { Ok(None) }
             }
         }
     }
@@ -195,6 +191,10 @@ impl Batches {
             }
             Chore::ClearSandbox(account) => self.store.clear_sandbox(*account).await,
         };
+        let done = match done {
+            Ok(more) => self.durable.flush().map(|()| more),
+            Err(error) => Err(error),
+        };
         let result = done.as_ref().copied().map_err(|_| Failure::Internal);
         let _ = reply.send(result);
         match done {
@@ -204,6 +204,64 @@ impl Batches {
                 Ok(())
             }
             Ok(_) => Ok(()),
+        }
+    }
+}
+
+/// Hands the messages of a batch to the channels inside the house, and hears those out. One that fails may hand over to
+/// the next hop, which may be inside as well.
+fn hear_inside(rules: &Rules, book: &mut Book, inside: fn(&Job) -> Option<Vec<ChannelEvent>>) {
+    let mut outside = Vec::new();
+    while !book.work.is_empty() {
+        for work in std::mem::take(&mut book.work) {
+            let heard = match &work {
+                Work::Deliver(job) => inside(job).map(|events| (job, events)),
+                Work::Poll(_) | Work::Withdraw(_) => None,
+            };
+            let Some((job, events)) = heard else {
+                outside.push(work);
+                continue;
+            };
+            let command = Command::Channel { now: job.asked_at, request: job.request, hop: job.hop, events };
+            // What a channel says is never refused.
+            let _ = decide(rules, book, &command);
+        }
+    }
+    book.work = outside;
+}
+
+/// When a committed batch is made durable and answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finish {
+    /// At once.
+    Now,
+    /// While the next batch is decided, if there is one.
+    Beside,
+}
+
+impl Outlets {
+    /// Tells workers and pages what a durable batch gave them to do.
+    fn tell(&self, news: News) {
+        // Hand-overs first: room was kept for them. Whatever finds no room waits as a row until its lease lapses.
+        let (deliver, other): (Vec<_>, Vec<_>) =
+            news.work.into_iter().partition(|work| matches!(work, Work::Deliver(_)));
+        for work in deliver.into_iter().chain(other) {
+            // A hand-over or a question that finds no room comes again when its lease lapses.
+            if let Err(error) = self.work.try_send(work) {
+                tracing::warn!(%error, "the delivery worker is behind");
+            }
+        }
+        if let Some(due_at) = news.next_due {
+            self.wakes.requests.at(due_at);
+        }
+        if let Some(due_at) = news.next_report {
+            self.wakes.reports.at(due_at);
+        }
+        if self.changed.receiver_count() > 0 {
+            for changed in news.requests {
+                // Nobody listens any more: fine.
+                let _ = self.changed.send(changed);
+            }
         }
     }
 }

@@ -70,7 +70,7 @@ pub(super) enum WorkerJob {
 pub(super) struct Queues {
     callers: mpsc::Receiver<CallerJob>,
     workers: mpsc::Receiver<WorkerJob>,
-    closing: Arc<Notify>,
+    pub(super) closing: Arc<Notify>,
 }
 
 pub(super) fn queues(callers_max: usize) -> (Engine, Queues) {
@@ -150,6 +150,11 @@ impl Queues {
         }
     }
 
+    /// Whether nothing waits right now.
+    pub(super) fn is_empty(&self) -> bool {
+        self.callers.is_empty() && self.workers.is_empty()
+    }
+
     /// Adds what waits right now.
     pub(super) fn take(&mut self, mut batch: Batch) -> Batch {
         while batch.callers.len() < BATCH_MAX
@@ -172,8 +177,8 @@ impl CallerJob {
     }
 
     /// Tells a caller who has waited too long that nothing was done. Returns whether that was so.
-    pub(super) fn refuse_if_older_than(&mut self, age: Duration) -> bool {
-        let too_old = self.since.elapsed() > age;
+    pub(super) fn refuse_if_older_than(&mut self, age: Duration, now: Instant) -> bool {
+        let too_old = now.duration_since(self.since) > age;
         if too_old && let Some(reply) = self.reply.take() {
             let _ = reply.send(Err(Failure::Overloaded));
         }

@@ -13,7 +13,7 @@ pub use records::{
 };
 
 use crate::vault::Vault;
-use chappe_core::{AccountId, Book, Keys, Mode, Phone, RequestId, Time, TokenId};
+use chappe_core::{AccountId, Book, Keys, Mode, News, Phone, RequestId, Time, TokenId};
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,6 +29,25 @@ pub enum Store {
 pub enum Reader {
     /// A SQLite file.
     Sqlite(sqlite::Reader),
+}
+
+/// What makes the commits of a serving [`Store`] durable.
+#[derive(Debug)]
+pub enum Log {
+    /// A SQLite file's write-ahead log.
+    Sqlite(sqlite::Log),
+    /// Nothing: a commit is as durable as it is going to be once it returns.
+    AtOnce,
+}
+
+impl Log {
+    /// Returns once every commit before this call is on the disk. May be called beside the writer, from another thread.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        match self {
+            Log::Sqlite(log) => log.flush(),
+            Log::AtOnce => Ok(()),
+        }
+    }
 }
 
 /// How hard a commit tries to survive.
@@ -54,6 +73,14 @@ impl Store {
         }
     }
 
+    /// What makes this store's commits durable from now on: once it serves, [`Store::transact`] leaves that to the
+    /// caller, so that the disk can work on one batch while the next is decided.
+    pub fn log(&self) -> Result<Log, StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.log(),
+        }
+    }
+
     /// Brings the files into a state in which they can be copied, as far as that can be done beside readers.
     pub async fn settle(&mut self) -> Result<(), StoreError> {
         match self {
@@ -62,12 +89,13 @@ impl Store {
     }
 
     /// One batch: loads the rows of `keys`, lets `decide` change them in memory, saves what changed and commits. Only
-    /// when this returns `Ok` did anything happen. `decide` may be called again if the database asks for a retry.
+    /// when this returns `Ok` did anything happen; once the store serves, it is durable only after the next
+    /// [`Log::flush`]. `decide` may be called again if the database asks for a retry.
     pub async fn transact<R>(
         &mut self,
         keys: &Keys,
         decide: impl FnMut(&mut Book) -> R,
-    ) -> Result<(R, Book), StoreError> {
+    ) -> Result<(R, News), StoreError> {
         match self {
             Store::Sqlite(writer) => writer.transact(keys, decide),
         }

@@ -96,6 +96,7 @@ impl House {
             queue_max: 1_000,
             trusted_proxies: TrustedProxies::default(),
             proxies_only: false,
+            sandbox_by_worker: true,
             outbound: OutboundPolicy::PublicOnly,
             dev: false,
         };

@@ -118,6 +118,7 @@ impl Home {
         // Fails only where an earlier server of this process has done it.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let Setup { settings, clock, random, workers, engine, tls, .. } = setup;
+        let settings = Settings { sandbox_by_worker: !workers, ..settings };
         let built = App::build(self.store(), settings, self.vault.clone(), clock, random).await;
         let (app, engines) = built.unwrap();
         let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -155,7 +156,7 @@ async fn credit(store: &mut Store, setup: &Setup, account: AccountId) {
     let mut keys = Keys::default();
     command.add_keys(&mut keys);
     let rules = &setup.settings.rules;
-    store.transact(&keys, |book| decide(rules, book, command.clone())).await.unwrap().0.unwrap();
+    store.transact(&keys, |book| decide(rules, book, &command)).await.unwrap().0.unwrap();
 }
 
 /// A running server.

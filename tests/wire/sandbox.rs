@@ -48,6 +48,26 @@ async fn delivered(server: &Server, phone: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_message_has_arrived_when_its_send_is_answered() {
+    let server = dev().await;
+    for (phone, status) in [
+        (PHONE, "delivered"),
+        ("+9996600001", "delivered"),
+        ("+9996630001", "sent"),
+        ("+9996660001", "delivered"),
+        ("+9996680001", "read"),
+        ("+9996690001", "sent"),
+    ] {
+        let request = server.send(json!({"phone_number": phone, "code": "0042"})).await;
+        let answer = server.api("checkVerificationStatus", json!({"request_id": request})).await.result();
+        assert_eq!(answer["delivery_status"]["status"], status, "{phone}");
+    }
+    // The first hop of this one failed, and the second delivered.
+    let latest = server.call(&get("/messages/latest?phone_number=%2B9996660001")).await.json();
+    assert_eq!(latest["delivery_status"], "delivered");
+}
+
+#[tokio::test]
 async fn a_message_looks_like_this() {
     let server = dev().await;
     let account = server.token(ALICE).await.account;

@@ -93,8 +93,25 @@ pub struct Job {
     pub code: Option<Code>,
     /// When the message was accepted from its caller.
     pub sent_at: Time,
+    /// When this was asked for.
+    pub asked_at: Time,
     /// What the channel calls the message.
     pub reference: Option<String>,
+}
+
+/// What a saved batch means to the rest of the house.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// Whether anything was saved.
+    pub changed: bool,
+    /// What is to be done outside.
+    pub work: Vec<Work>,
+    /// The requests that changed.
+    pub requests: Vec<(AccountId, RequestId)>,
+    /// When the first of them is due.
+    pub next_due: Option<Time>,
+    /// When the first of the reports that changed is due.
+    pub next_report: Option<Time>,
 }
 
 /// The rows of a batch in memory. [`crate::decide()`] reads and changes them; a store loads them before and saves the
@@ -285,6 +302,23 @@ impl Book {
     /// The reports that changed; `true` beside those that are new.
     pub fn changed_reports(&self) -> impl Iterator<Item = (&Report, bool)> {
         self.changed.reports.iter().filter_map(|(id, new)| Some((self.reports.get(id)?, *new)))
+    }
+
+    /// Closes the book of a saved batch: its news, and every request as it now stands in the database.
+    pub fn close(mut self) -> (News, impl Iterator<Item = Request>) {
+        let due_at = |(request, _): (&Request, bool)| request.message.as_ref()?.due_at();
+        let news = News {
+            changed: self.is_changed(),
+            work: std::mem::take(&mut self.work),
+            requests: self.changed_requests().map(|(request, _)| (request.account, request.id)).collect(),
+            next_due: self.changed_requests().filter_map(due_at).min(),
+            next_report: self.changed_reports().map(|(report, _)| report.due_at).min(),
+        };
+        let saved = |mut request: Request| {
+            request.mark_saved();
+            request
+        };
+        (news, self.requests.into_values().map(saved))
     }
 
     /// What the batch adds to the statistics.

@@ -33,7 +33,7 @@ pub mod timeline;
 pub mod ttl;
 
 pub use account::{Account, Mode};
-pub use book::{Book, Keys, Work};
+pub use book::{Book, Keys, News, Work};
 pub use code::{Code, CodeLength, CodeMac};
 pub use command::{ChannelEvent, Command, Outcome, Rejection, View};
 pub use decide::{Rules, decide};

@@ -7,7 +7,7 @@ use crate::store::records::StoreError;
 use crate::vault::Vault;
 use chappe_core::book::{Remembered, Sender};
 use chappe_core::limits::Window;
-use chappe_core::{AccountId, Book, Keys, Money, Request, RequestId, Time};
+use chappe_core::{AccountId, Book, Keys, Money, Phone, Request, RequestId, Time};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +16,15 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Stored {
     /// The requests, by what seldom changes of them.
     pub(super) shapes: BTreeMap<RequestId, Shape>,
+    /// The digests of the numbers that are sent to.
+    phone_keys: BTreeMap<Phone, i64>,
+}
+
+impl Stored {
+    /// The digest that a number is looked up by.
+    pub(super) fn phone_key(&self, vault: &Vault, phone: Phone) -> i64 {
+        self.phone_keys.get(&phone).copied().unwrap_or_else(|| vault.phone_key(phone))
+    }
 }
 
 /// What seldom changes of a request: whether something was sent, through which hop, and whether its code is kept.
@@ -37,15 +46,15 @@ pub(super) fn load(
     connection: &Connection,
     vault: &Vault,
     recent: &RecentSends,
-    cache: &RecentRequests,
+    cache: &mut RecentRequests,
     keys: &Keys,
     book: &mut Book,
 ) -> Result<Stored, StoreError> {
     let mut stored = Stored::default();
     let mut accounts = keys.accounts.clone();
     for id in &keys.requests {
-        let request = match cache.get(*id) {
-            Some(request) => Some(request.clone()),
+        let request = match cache.take(*id) {
+            Some(request) => Some(request),
             None => find_request(connection, vault, *id)?,
         };
         if let Some(request) = request {
@@ -63,7 +72,9 @@ pub(super) fn load(
         }
     }
     for (mode, phone) in &keys.sends {
-        if let Some(window) = recent.window(vault, *mode, *phone) {
+        let phone_key = vault.phone_key(*phone);
+        stored.phone_keys.insert(*phone, phone_key);
+        if let Some(window) = recent.window(phone_key, *mode) {
             book.put_sends(*mode, *phone, window);
         }
     }

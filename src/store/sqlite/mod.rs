@@ -13,7 +13,7 @@ use super::Durability;
 use super::records::StoreError;
 use crate::vault::Vault;
 use cache::RecentRequests;
-use chappe_core::{Book, Keys, RequestId, Time};
+use chappe_core::{Book, Keys, News, RequestId, Time};
 use recent::RecentSends;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::cmp::Ordering;
@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 const FILE: &str = "chappe.db";
+const LOG_FILE: &str = "chappe.db-wal";
 const LOCK_FILE: &str = "chappe.lock";
 
 /// Before this version a crash during a reset of the write-ahead log could damage the database.
@@ -49,11 +50,25 @@ pub struct Writer {
     recent: RecentSends,
     /// Requests written lately.
     cache: RecentRequests,
+    durability: Durability,
     /// Held as long as this process serves the database.
     lock: Option<File>,
     /// Makes the next commit fail, for simulation.
     #[cfg(feature = "simulation")]
     pub fail_next_commit: bool,
+}
+
+/// The write-ahead log. SQLite never replaces this file while a connection is open.
+#[derive(Debug)]
+pub struct Log {
+    file: File,
+}
+
+impl Log {
+    /// See [`super::Log::flush`].
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.file.sync_data().map_err(|error| StoreError::Disk(format!("{LOG_FILE}: {error}")))
+    }
 }
 
 /// A reading connection, shared by whoever reads: each read is short.
@@ -96,6 +111,7 @@ impl Writer {
             vault,
             recent: RecentSends::default(),
             cache: RecentRequests::default(),
+            durability,
             lock: None,
             #[cfg(feature = "simulation")]
             fail_next_commit: false,
@@ -130,6 +146,11 @@ impl Writer {
         )?;
         transaction.commit()?;
         self.fold_log()?;
+        if self.durability == Durability::Full {
+            // From now on a commit only writes the log, and [`Log::flush`] makes it durable: exactly what FULL does in
+            // one step, cut in two. SQLite still sees to the order of log and file when it folds the one into the other.
+            self.connection.execute_batch("PRAGMA synchronous = NORMAL")?;
+        }
         self.recent = RecentSends::rebuild(&self.connection, now, sends_window)?;
         Ok(())
     }
@@ -139,10 +160,10 @@ impl Writer {
         &mut self,
         keys: &Keys,
         mut decide: impl FnMut(&mut Book) -> R,
-    ) -> Result<(R, Book), StoreError> {
+    ) -> Result<(R, News), StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut book = Book::default();
-        let stored = load::load(&transaction, &self.vault, &self.recent, &self.cache, keys, &mut book)?;
+        let stored = load::load(&transaction, &self.vault, &self.recent, &mut self.cache, keys, &mut book)?;
         let result = decide(&mut book);
         if book.is_changed() {
             save::save(&transaction, &self.vault, &stored, &book)?;
@@ -151,10 +172,11 @@ impl Writer {
                 return Err(StoreError::Other("the commit was made to fail".to_owned()));
             }
             transaction.commit()?;
-            self.recent.apply(&self.vault, &book);
-            self.cache.apply(&book);
+            self.recent.apply(&self.vault, &stored, &book);
         }
-        Ok((result, book))
+        let (news, requests) = book.close();
+        self.cache.put(requests);
+        Ok((result, news))
     }
 
     /// Folds the write-ahead log into the database file as far as readers allow, so that the file is whole by itself.
@@ -165,6 +187,18 @@ impl Writer {
     /// A reader beside this writer.
     pub fn reader(&self) -> Result<Reader, StoreError> {
         Reader::open(&self.directory, self.vault.clone())
+    }
+
+    /// See [`super::Store::log`].
+    pub fn log(&self) -> Result<super::Log, StoreError> {
+        if self.lock.is_none() || self.durability == Durability::ProcessOnly {
+            return Ok(super::Log::AtOnce);
+        }
+        let path = self.directory.join(LOG_FILE);
+        let opened = OpenOptions::new().write(true).open(&path);
+        let file = opened
+            .map_err(|source| StoreError::File { what: format!("cannot open {}", path.display()), source })?;
+        Ok(super::Log::Sqlite(Log { file }))
     }
 
     /// See [`super::Store::last_request`].

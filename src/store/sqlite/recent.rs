@@ -3,11 +3,12 @@
 //! What it holds is derived: every counted message is a request row, so after a restart it is read from there. It is
 //! changed only after a commit, so a batch that failed was never counted.
 
+use super::load::Stored;
 use super::rows::mode_bit;
 use crate::store::records::StoreError;
 use crate::vault::Vault;
 use chappe_core::limits::Window;
-use chappe_core::{Book, Mode, Phone, RequestId, Time};
+use chappe_core::{Book, Mode, RequestId, Time};
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -82,8 +83,8 @@ impl RecentSends {
     }
 
     /// The messages to a number.
-    pub(super) fn window(&self, vault: &Vault, mode: Mode, phone: Phone) -> Option<Window> {
-        let key = key(vault.phone_key(phone), mode);
+    pub(super) fn window(&self, phone_key: i64, mode: Mode) -> Option<Window> {
+        let key = key(phone_key, mode);
         let moments = match (self.single.get(&key), self.several.get(&key)) {
             (Some(moment), _) => vec![*moment],
             (None, Some(moments)) => moments.clone(),
@@ -93,10 +94,10 @@ impl RecentSends {
     }
 
     /// Takes over what a committed batch changed.
-    pub(super) fn apply(&mut self, vault: &Vault, book: &Book) {
+    pub(super) fn apply(&mut self, vault: &Vault, stored: &Stored, book: &Book) {
         let mut newest = None;
         for ((mode, phone), window) in book.changed_sends() {
-            let key = key(vault.phone_key(phone), mode);
+            let key = key(stored.phone_key(vault, phone), mode);
             self.single.remove(&key);
             self.several.remove(&key);
             for moment in window.moments() {

@@ -9,7 +9,7 @@ use chappe_core::limits::Window;
 use chappe_core::report::Report;
 use chappe_core::request::Message;
 use chappe_core::{Book, Request, Time};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 use std::fmt::Write;
 
 pub(super) fn save(
@@ -18,29 +18,56 @@ pub(super) fn save(
     stored: &Stored,
     book: &Book,
 ) -> Result<(), StoreError> {
-    for (request, new) in book.changed_requests() {
-        if new {
-            insert_request(connection, vault, request)?;
-        } else {
-            update_request(connection, vault, stored, request)?;
-        }
-    }
+    save_requests(connection, vault, stored, book)?;
     save_money(connection, book)?;
     save_windows(connection, vault, book)?;
     save_reports(connection, book)?;
     save_statistics(connection, book)
 }
 
-fn insert_request(connection: &Connection, vault: &Vault, request: &Request) -> Result<(), StoreError> {
+fn save_requests(
+    connection: &Connection,
+    vault: &Vault,
+    stored: &Stored,
+    book: &Book,
+) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached(INSERT_REQUEST)?;
+    let mut update = connection.prepare_cached(UPDATE_REQUEST)?;
+    for (request, new) in book.changed_requests() {
+        if new {
+            insert_request(&mut insert, vault, stored, request)?;
+            continue;
+        }
+        // What was sent, and through which hop, changes seldom; where the message stands changes with every event.
+        if stored.shapes.get(&request.id) != Some(&Shape::of(request)) {
+            update_shape(connection, vault, request)?;
+        }
+        update_request(&mut update, request)?;
+    }
+    Ok(())
+}
+
+const INSERT_REQUEST: &str = "INSERT INTO request
+    (id, account_id, token_id, phone_key, phone_sealed, country, created_at, cost, refunded, ability_checked, route,
+     channel, reports, events, timeline, sender, payload, callback_url, ttl_s, code_mac, code_sealed, sent_at, delivery,
+     delivery_at, code_expires_at, verified_at, last_check, last_check_at, attempts, hop, progress, progress_at,
+     channel_reference, due_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
+        ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)";
+
+const UPDATE_REQUEST: &str = "UPDATE request SET refunded = ?2, reports = ?3, events = events + ?4,
+        timeline = timeline || ?5, delivery = ?6, delivery_at = ?7, code_expires_at = ?8, verified_at = ?9,
+        last_check = ?10, last_check_at = ?11, attempts = ?12, progress = ?13, progress_at = ?14,
+        channel_reference = ?15, due_at = ?16
+    WHERE id = ?1";
+
+fn insert_request(
+    insert: &mut Statement<'_>,
+    vault: &Vault,
+    stored: &Stored,
+    request: &Request,
+) -> Result<(), StoreError> {
     let number = request.id.number();
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO request (id, account_id, token_id, phone_key, phone_sealed, country, created_at, cost, refunded,
-             ability_checked, route, channel, reports, events, timeline, sender, payload, callback_url, ttl_s,
-             code_mac, code_sealed, sent_at, delivery, delivery_at, code_expires_at, verified_at, last_check,
-             last_check_at, attempts, hop, progress, progress_at, channel_reference, due_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-             ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)",
-    )?;
     let message = request.message.as_ref();
     let last_check = message.and_then(|message| message.last_check);
     let progress = message.map(|message| rows::progress_columns(message.progress));
@@ -48,7 +75,7 @@ fn insert_request(connection: &Connection, vault: &Vault, request: &Request) -> 
         number,
         request.account.0,
         request.token.0,
-        vault.phone_key(request.phone),
+        stored.phone_key(vault, request.phone),
         rows::seal_phone(vault, Purpose::Phone, number, request.phone),
         request.country.as_str(),
         request.created_at.micros(),
@@ -83,34 +110,12 @@ fn insert_request(connection: &Connection, vault: &Vault, request: &Request) -> 
     Ok(())
 }
 
-fn update_request(
-    connection: &Connection,
-    vault: &Vault,
-    stored: &Stored,
-    request: &Request,
-) -> Result<(), StoreError> {
-    let number = request.id.number();
-    let Some(message) = &request.message else {
-        // A request without a message never changes, but for its timeline.
-        let append = "UPDATE request SET events = events + ?2, timeline = timeline || ?3 WHERE id = ?1";
-        let mut append = connection.prepare_cached(append)?;
-        append.execute(params![number, request.fresh_events.len(), fresh_lines(request)])?;
-        return Ok(());
-    };
-    // What was sent, and through which hop, changes seldom; where the message stands changes with every event.
-    if stored.shapes.get(&request.id) != Some(&Shape::of(request)) {
-        update_shape(connection, vault, request, message)?;
-    }
-    let mut update = connection.prepare_cached(
-        "UPDATE request SET refunded = ?2, reports = ?3, events = events + ?4, timeline = timeline || ?5,
-             delivery = ?6, delivery_at = ?7, code_expires_at = ?8, verified_at = ?9, last_check = ?10,
-             last_check_at = ?11, attempts = ?12, progress = ?13, progress_at = ?14, channel_reference = ?15,
-             due_at = ?16
-         WHERE id = ?1",
-    )?;
+fn update_request(update: &mut Statement<'_>, request: &Request) -> Result<(), StoreError> {
+    // Only a request with a message ever changes.
+    let Some(message) = &request.message else { return Ok(()) };
     let (progress, progress_at) = rows::progress_columns(message.progress);
     update.execute(params![
-        number,
+        request.id.number(),
         request.refunded,
         request.reports,
         request.fresh_events.len(),
@@ -130,12 +135,8 @@ fn update_request(
     Ok(())
 }
 
-fn update_shape(
-    connection: &Connection,
-    vault: &Vault,
-    request: &Request,
-    message: &Message,
-) -> Result<(), StoreError> {
+fn update_shape(connection: &Connection, vault: &Vault, request: &Request) -> Result<(), StoreError> {
+    let Some(message) = &request.message else { return Ok(()) };
     let number = request.id.number();
     let mut update = connection.prepare_cached(
         "UPDATE request SET token_id = ?2, route = ?3, channel = ?4, hop = ?5, sender = ?6, payload = ?7,

@@ -10,7 +10,7 @@ use crate::time::Time;
 use crate::timeline::What;
 
 /// Applies one thing that a channel says.
-pub(super) fn hear(rules: &Rules, book: &mut Book, now: Time, id: RequestId, hop: u8, event: ChannelEvent) {
+pub(super) fn hear(rules: &Rules, book: &mut Book, now: Time, id: RequestId, hop: u8, event: &ChannelEvent) {
     let Some(request) = book.change_request(id) else { return };
     let Some(channel) = request.route.get(usize::from(hop)).cloned() else { return };
     let Some(message) = &mut request.message else { return };
@@ -19,12 +19,15 @@ pub(super) fn hear(rules: &Rules, book: &mut Book, now: Time, id: RequestId, hop
         ChannelEvent::Accepted { reference, poll_at } => {
             if matches!(message.delivery, Delivery::Expired | Delivery::Revoked) {
                 // It was withdrawn while the channel was taking it over: take it back, from whichever hop has it.
-                let job = job(request).map(|job| Job { hop, channel, reference, ..job });
+                let reference = reference.clone();
+                let job = job(request, now).map(|job| Job { hop, channel, reference, ..job });
                 book.work.extend(job.map(Work::Withdraw));
             } else if hop == message.hop {
                 let known = matches!(message.progress, Progress::Accepted(_));
-                message.progress = Progress::Accepted(poll_at);
-                message.channel_reference = reference.or(message.channel_reference.take());
+                message.progress = Progress::Accepted(*poll_at);
+                if reference.is_some() {
+                    message.channel_reference.clone_from(reference);
+                }
                 if turn && !known {
                     request.log(now, What::Accepted(channel));
                     wipe_code(request);
@@ -35,11 +38,11 @@ pub(super) fn hear(rules: &Rules, book: &mut Book, now: Time, id: RequestId, hop
             if turn {
                 // What the channel has is not handed over again: it wants to be asked later.
                 message.progress = match message.progress {
-                    Progress::Accepted(_) => Progress::Accepted(Some(now + after)),
-                    _ if message.is_of_use(now) => Progress::Queued(now + after),
+                    Progress::Accepted(_) => Progress::Accepted(Some(now + *after)),
+                    _ if message.is_of_use(now) => Progress::Queued(now + *after),
                     progress => progress,
                 };
-                request.log(now, What::Postponed(channel, reason));
+                request.log(now, What::Postponed(channel, reason.clone()));
             }
         }
         ChannelEvent::Uncertain { reason } => {
@@ -47,16 +50,16 @@ pub(super) fn hear(rules: &Rules, book: &mut Book, now: Time, id: RequestId, hop
                 message.progress = Progress::Uncertain;
                 wipe_code(request);
             }
-            request.log(now, What::Uncertain(channel, reason));
+            request.log(now, What::Uncertain(channel, reason.clone()));
         }
         ChannelEvent::Failed { reason } => {
-            request.log(now, What::Failed(channel, reason));
+            request.log(now, What::Failed(channel, reason.clone()));
             if turn || planted::is(Bug::RefundAfterDelivery) {
                 fall_back(rules, book, id, now);
             }
         }
         ChannelEvent::Delivered | ChannelEvent::Read => {
-            let read = event == ChannelEvent::Read;
+            let read = *event == ChannelEvent::Read;
             if message.confirm(read, rules.code_life, now) {
                 // A message that was read has nothing more to tell; one that another hop delivered is not handed on.
                 if read || hop != message.hop || !matches!(message.progress, Progress::Accepted(_)) {
@@ -92,7 +95,7 @@ fn fall_back(rules: &Rules, book: &mut Book, id: RequestId, now: Time) {
 /// The message did not and will not arrive: its status, the refund and the report, together.
 fn expire(book: &mut Book, id: RequestId, now: Time) {
     let Some(request) = book.change_request(id) else { return };
-    let job = job(request);
+    let job = job(request, now);
     if !request.message.as_mut().is_some_and(|message| message.expire(now)) {
         return;
     }
@@ -130,7 +133,7 @@ pub(super) fn due(rules: &Rules, book: &mut Book, now: Time, id: RequestId, may_
         }
         Progress::Accepted(Some(at)) if at <= now => {
             message.progress = Progress::Accepted(Some(now + rules.lease));
-            book.work.extend(job(&request).map(Work::Poll));
+            book.work.extend(job(&request, now).map(Work::Poll));
         }
         Progress::Queued(_)
         | Progress::Leased(_)
@@ -146,7 +149,7 @@ pub(super) fn due(rules: &Rules, book: &mut Book, now: Time, id: RequestId, may_
 
 /// Gives the message to the worker beside this engine, or lets it wait for one.
 pub(super) fn lease(rules: &Rules, book: &mut Book, request: &mut Request, now: Time) {
-    let job = job(request);
+    let job = job(request, now);
     let Some(message) = &mut request.message else { return };
     if book.lease_room == 0 {
         message.progress = Progress::Queued(now);
@@ -157,7 +160,7 @@ pub(super) fn lease(rules: &Rules, book: &mut Book, request: &mut Request, now: 
     book.work.extend(job.map(Work::Deliver));
 }
 
-pub(super) fn job(request: &Request) -> Option<Job> {
+pub(super) fn job(request: &Request, asked_at: Time) -> Option<Job> {
     let message = request.message.as_ref()?;
     Some(Job {
         request: request.id,
@@ -166,6 +169,7 @@ pub(super) fn job(request: &Request) -> Option<Job> {
         phone: request.phone,
         code: message.code,
         sent_at: message.sent_at,
+        asked_at,
         reference: message.channel_reference.clone(),
     })
 }

@@ -42,29 +42,31 @@ pub struct Rules {
 }
 
 /// Judges one command and changes the book accordingly.
-pub fn decide(rules: &Rules, book: &mut Book, command: Command) -> Result<Outcome, Rejection> {
+pub fn decide(rules: &Rules, book: &mut Book, command: &Command) -> Result<Outcome, Rejection> {
     match command {
         Command::CheckSendAbility(check) => send::check_send_ability(rules, book, check),
         Command::Send(send) => send::send_message(rules, book, send),
         Command::CheckStatus { caller, now, request, entered } => {
-            verify::check_status(rules, book, caller, now, request, entered)
+            verify::check_status(rules, book, *caller, *now, *request, entered.as_ref())
         }
-        Command::Revoke { caller, now, request } => verify::revoke(book, caller, now, request),
-        Command::Balance { caller } => Ok(Outcome::Balance(account(book, caller)?.balance)),
+        Command::Revoke { caller, now, request } => verify::revoke(book, *caller, *now, *request),
+        Command::Balance { caller } => Ok(Outcome::Balance(account(book, *caller)?.balance)),
         Command::Channel { now, request, hop, events } => {
-            events.into_iter().for_each(|event| deliver::hear(rules, book, now, request, hop, event));
+            events.iter().for_each(|event| deliver::hear(rules, book, *now, *request, *hop, event));
             Ok(Outcome::Done)
         }
-        Command::Due { now, request, may_expire } => Ok(deliver::due(rules, book, now, request, may_expire)),
-        Command::ClaimReport { now, report } => Ok(report::claim(rules, book, now, report)),
+        Command::Due { now, request, may_expire } => {
+            Ok(deliver::due(rules, book, *now, *request, *may_expire))
+        }
+        Command::ClaimReport { now, report } => Ok(report::claim(rules, book, *now, *report)),
         Command::ConcludeReport { now, report, attempt, jitter_permille } => {
-            if let Some(report) = book.change_report(report) {
-                report.conclude(attempt, jitter_permille, now);
+            if let Some(report) = book.change_report(*report) {
+                report.conclude(attempt.clone(), *jitter_permille, *now);
             }
             Ok(Outcome::Done)
         }
         Command::Credit { now, account, kind, amount, reference, reason } => {
-            money::credit(book, now, account, kind, amount, reference, reason)
+            money::credit(book, *now, *account, *kind, *amount, reference.clone(), reason.clone())
         }
     }
 }

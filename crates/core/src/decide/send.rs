@@ -19,15 +19,15 @@ use crate::timeline::What;
 pub(super) fn check_send_ability(
     rules: &Rules,
     book: &mut Book,
-    check: CheckSendAbility,
+    check: &CheckSendAbility,
 ) -> Result<Outcome, Rejection> {
-    let CheckSendAbility { caller, now, new_id, phone, country, route, idempotency } = check;
+    let CheckSendAbility { caller, now, new_id, phone, country, ref route, idempotency } = *check;
     if let Some(remembered) = recall(rules, book, caller, idempotency, now)? {
         return Ok(request_outcome(remembered_view(&remembered, phone, None)));
     }
-    take_rate(rules, book, caller, phone, &route, now)?;
+    take_rate(rules, book, caller, phone, route, now)?;
     let cost = affordable(rules, account(book, caller)?, phone)?;
-    reachable(&route)?;
+    reachable(route)?;
 
     let request = new_request(new_id, caller, (phone, country), cost, route, now);
     let mut request = Request { ability_checked: true, ..request };
@@ -43,21 +43,30 @@ pub(super) fn check_send_ability(
 pub(super) fn send_message(
     rules: &Rules,
     book: &mut Book,
-    send: SendVerificationMessage,
+    send: &SendVerificationMessage,
 ) -> Result<Outcome, Rejection> {
-    let SendVerificationMessage { caller, now, prior, new_id, phone, country, route, message, idempotency } =
-        send;
+    let SendVerificationMessage {
+        caller,
+        now,
+        prior,
+        new_id,
+        phone,
+        country,
+        ref route,
+        ref message,
+        idempotency,
+    } = *send;
     if let Some(remembered) = recall(rules, book, caller, idempotency, now)? {
-        let payload = message.ok().and_then(|params| params.payload);
+        let payload = message.as_ref().ok().and_then(|params| params.payload.clone());
         return Ok(request_outcome(View {
             payload,
             ..remembered_view(&remembered, phone, remembered.sent_at)
         }));
     }
     let prior = prior.map(|prior| checked_before(book, caller, prior, phone)).transpose()?;
-    let params = message?;
-    sender_allowed(book, caller, phone, &params)?;
-    take_rate(rules, book, caller, phone, &route, now)?;
+    let params = message.as_ref().map_err(|rejection| *rejection)?;
+    sender_allowed(book, caller, phone, params)?;
+    take_rate(rules, book, caller, phone, route, now)?;
     let limited = phone.magic().is_none();
     if limited {
         let max = rules.sends_per_phone.max + usize::from(planted::is(Bug::SixthMessage));
@@ -70,19 +79,19 @@ pub(super) fn send_message(
         Some(_) => Money::ZERO,
         None => affordable(rules, account(book, caller)?, phone)?,
     };
-    reachable(&route)?;
+    reachable(route)?;
 
     let id = prior.unwrap_or(new_id);
     let mut request = match book.requests.get(&id) {
         Some(request) => request.clone(),
-        None => new_request(id, caller, (phone, country), cost, route.clone(), now),
+        None => new_request(id, caller, (phone, country), cost, route, now),
     };
     if prior.is_none() {
         money::charge(book, &mut request, now)?;
     }
     // The token that sends is the one whose digest signs the reports.
     request.token = caller.token;
-    request.route = route.hops;
+    request.route = route.hops.clone();
     let payload = params.payload.clone();
     request.message = Some(new_message(rules, params, now));
     request.log(now, What::Sent(request.channel().clone()));
@@ -158,7 +167,7 @@ fn new_request(
     caller: Caller,
     (phone, country): (Phone, Country),
     cost: Money,
-    route: Route,
+    route: &Route,
     created_at: Time,
 ) -> Request {
     Request {
@@ -171,7 +180,7 @@ fn new_request(
         cost,
         refunded: false,
         ability_checked: false,
-        route: route.hops,
+        route: route.hops.clone(),
         message: None,
         reports: 0,
         events_stored: 0,
@@ -179,11 +188,11 @@ fn new_request(
     }
 }
 
-fn new_message(rules: &Rules, params: MessageParams, now: Time) -> Message {
+fn new_message(rules: &Rules, params: &MessageParams, now: Time) -> Message {
     Message {
-        sender: params.sender,
-        payload: params.payload,
-        callback_url: params.callback_url,
+        sender: params.sender.clone(),
+        payload: params.payload.clone(),
+        callback_url: params.callback_url.clone(),
         ttl: params.ttl,
         code_mac: params.code_mac,
         code: Some(params.code),

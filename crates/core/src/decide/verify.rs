@@ -16,7 +16,7 @@ pub(super) fn check_status(
     caller: Caller,
     now: Time,
     id: RequestId,
-    entered: Option<Entered>,
+    entered: Option<&Entered>,
 ) -> Result<Outcome, Rejection> {
     let request = own_request(book, caller, id)?;
     if book.is_new(id) {
@@ -31,7 +31,7 @@ pub(super) fn check_status(
         let verification = Some((Verification::Invalid, now));
         return Ok(request_outcome(View {
             verification,
-            code_entered: Some(entered.text),
+            code_entered: Some(entered.text.clone()),
             ..view(request, now)
         }));
     };
@@ -45,7 +45,8 @@ pub(super) fn check_status(
     record_verdict(rules, book, id, verdict, now);
 
     let request = own_request(book, caller, id)?;
-    let view = View { verification: Some(verdict), code_entered: Some(entered.text), ..view(request, now) };
+    let view =
+        View { verification: Some(verdict), code_entered: Some(entered.text.clone()), ..view(request, now) };
     Ok(request_outcome(view))
 }
 
@@ -103,7 +104,7 @@ pub(super) fn revoke(
         return Ok(Outcome::Revoked);
     }
     let Some(request) = book.change_request(id) else { return Ok(Outcome::Revoked) };
-    let job = deliver::job(request);
+    let job = deliver::job(request, now);
     let Some(message) = &mut request.message else { return Ok(Outcome::Revoked) };
     let withdrawn = message.revoke(now);
     request.log(now, What::Revoked);

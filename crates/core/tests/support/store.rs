@@ -89,7 +89,7 @@ impl Store {
     fn decide(&self, book: &mut Book, command: Command) -> Answer {
         let before = Changes::of(book);
         let said = format!("{command:?}");
-        let answer = decide(&self.rules, book, command);
+        let answer = decide(&self.rules, book, &command);
         if answer.is_err() {
             let after = Changes::of(book);
             assert!(
