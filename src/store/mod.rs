@@ -4,6 +4,8 @@
 //! async because a database may be a network away. Everything on disk that is secret is sealed on its way in and opened
 //! on its way out, here and nowhere else.
 
+mod audit;
+mod columns;
 mod records;
 pub mod sqlite;
 

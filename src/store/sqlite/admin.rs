@@ -2,6 +2,7 @@
 
 use super::rows::seal_phone;
 use super::{StoreError, Writer};
+use crate::store::columns::allowed_column;
 use crate::store::records::{NewToken, TokenUse};
 use crate::vault::Purpose;
 use chappe_core::text::Username;
@@ -201,10 +202,6 @@ impl Writer {
         let made_for: String = self.connection.query_row(find, [], |row| row.get(0))?;
         if made_for == purpose { Ok(()) } else { Err(StoreError::MadeFor(made_for)) }
     }
-}
-
-fn allowed_column(allowed: &[IpNet]) -> String {
-    allowed.iter().map(IpNet::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// Tells every server that tokens have to be read anew.

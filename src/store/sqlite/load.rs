@@ -3,10 +3,10 @@
 use super::cache::RecentRequests;
 use super::recent::RecentSends;
 use super::rows;
+use crate::store::columns::window;
 use crate::store::records::StoreError;
 use crate::vault::Vault;
 use chappe_core::book::{Remembered, Sender};
-use chappe_core::limits::Window;
 use chappe_core::{AccountId, Book, Keys, Money, Phone, Request, RequestId, Time};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,12 +127,6 @@ fn load_attempts(
         }
     }
     Ok(())
-}
-
-fn window(column: &str) -> Result<Window, StoreError> {
-    let moments =
-        column.split(',').map(|moment| moment.parse().map(Time::from_micros).map_err(rows::damaged));
-    Ok(Window::from_moments(moments.collect::<Result<_, _>>()?))
 }
 
 fn load_senders(connection: &Connection, keys: &Keys, book: &mut Book) -> Result<(), StoreError> {

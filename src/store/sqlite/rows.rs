@@ -1,15 +1,18 @@
 //! Between rows and values: one function a table, each way.
 
+pub(super) use crate::store::columns::{
+    damaged, open_phone, parsed, progress_columns, route_column, seal_phone,
+};
+use crate::store::columns::{open_code, progress, route};
 use crate::store::records::StoreError;
 use crate::vault::{Purpose, Vault};
 use chappe_core::account::Account;
 use chappe_core::phone::Country;
 use chappe_core::report::{Report, State};
-use chappe_core::request::{Message, Progress};
-use chappe_core::text::{ChannelName, Payload, Username};
+use chappe_core::request::Message;
+use chappe_core::text::{Payload, Username};
 use chappe_core::{
-    AccountId, Code, CodeMac, Delivery, Mode, Money, Phone, ReportId, Request, RequestId, Time, TokenId, Ttl,
-    Verification,
+    AccountId, CodeMac, Delivery, Mode, Money, ReportId, Request, RequestId, Time, TokenId, Ttl, Verification,
 };
 use rusqlite::Row;
 use std::sync::Arc;
@@ -86,57 +89,6 @@ fn message(vault: &Vault, number: i64, sent_at: Time, row: &Row<'_>) -> Result<M
     })
 }
 
-pub(super) fn open_code(vault: &Vault, number: i64, sealed: &[u8]) -> Result<Code, StoreError> {
-    let plain = vault.open(Purpose::Code, number, sealed).map_err(damaged)?;
-    parsed("code", std::str::from_utf8(&plain).ok().and_then(Code::parse))
-}
-
-pub(super) fn seal_phone(vault: &Vault, purpose: Purpose, row: i64, phone: Phone) -> Vec<u8> {
-    vault.seal(purpose, row, &phone.number().to_be_bytes())
-}
-
-pub(super) fn open_phone(
-    vault: &Vault,
-    purpose: Purpose,
-    row: i64,
-    sealed: &[u8],
-) -> Result<Phone, StoreError> {
-    let plain = vault.open(purpose, row, sealed).map_err(damaged)?;
-    let number = plain.as_slice().try_into().ok().map(u64::from_be_bytes);
-    parsed("phone number", number.and_then(|number| Phone::parse(&number.to_string())))
-}
-
-fn progress(name: &str, at: Option<Time>) -> Result<Progress, StoreError> {
-    let progress = match (name, at) {
-        ("queued", Some(at)) => Some(Progress::Queued(at)),
-        ("leased", Some(at)) => Some(Progress::Leased(at)),
-        ("accepted", at) => Some(Progress::Accepted(at)),
-        ("uncertain", _) => Some(Progress::Uncertain),
-        ("ended", _) => Some(Progress::Ended),
-        _ => None,
-    };
-    parsed("progress", progress)
-}
-
-/// The two columns of a [`Progress`].
-pub(super) fn progress_columns(progress: Progress) -> (&'static str, Option<i64>) {
-    match progress {
-        Progress::Queued(at) => ("queued", Some(at.micros())),
-        Progress::Leased(until) => ("leased", Some(until.micros())),
-        Progress::Accepted(poll_at) => ("accepted", poll_at.map(Time::micros)),
-        Progress::Uncertain => ("uncertain", None),
-        Progress::Ended => ("ended", None),
-    }
-}
-
-fn route(text: &str) -> Result<Arc<[ChannelName]>, StoreError> {
-    text.split(',').map(|name| parsed("channel", ChannelName::parse(name))).collect()
-}
-
-pub(super) fn route_column(route: &[ChannelName]) -> String {
-    route.iter().map(ChannelName::as_str).collect::<Vec<_>>().join(",")
-}
-
 /// The columns that [`report`] reads, in its order.
 pub(super) const REPORT: &str = "request_id, seq, account_id, token_id, delivery, delivery_at, verification, \
      verification_at, refunded, state, attempts, due_at, leased, last_result";
@@ -199,12 +151,4 @@ pub(super) fn optional_text<'row>(
     column: usize,
 ) -> Result<Option<&'row str>, StoreError> {
     row.get_ref(column)?.as_str_or_null().map_err(damaged)
-}
-
-pub(super) fn parsed<T>(what: &str, value: Option<T>) -> Result<T, StoreError> {
-    value.ok_or_else(|| StoreError::Damaged(format!("its {what} is not one")))
-}
-
-pub(super) fn damaged(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Damaged(error.to_string())
 }

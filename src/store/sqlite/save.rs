@@ -2,15 +2,14 @@
 
 use super::load::{Shape, Stored};
 use super::rows;
+use crate::store::columns::{fresh_lines, receiver, sealed_code, window_column};
 use crate::store::records::StoreError;
 use crate::vault::{Purpose, Vault};
 use chappe_core::ledger::Cause;
-use chappe_core::limits::Window;
 use chappe_core::report::Report;
 use chappe_core::request::Message;
 use chappe_core::{Book, Request, Time};
 use rusqlite::{Connection, Statement, params};
-use std::fmt::Write;
 
 pub(super) fn save(
     connection: &Connection,
@@ -161,19 +160,6 @@ fn update_shape(connection: &Connection, vault: &Vault, request: &Request) -> Re
     Ok(())
 }
 
-fn sealed_code(vault: &Vault, number: i64, message: &Message) -> Option<Vec<u8>> {
-    message.code.as_ref().map(|code| vault.seal(Purpose::Code, number, code.expose().as_bytes()))
-}
-
-fn fresh_lines(request: &Request) -> String {
-    let mut lines = String::with_capacity(48 * request.fresh_events.len());
-    for event in &request.fresh_events {
-        // Writing to a string cannot fail.
-        let _ = writeln!(lines, "{event}");
-    }
-    lines
-}
-
 fn save_money(connection: &Connection, book: &Book) -> Result<(), StoreError> {
     let mut update = connection.prepare_cached(
         "UPDATE account SET balance = ?2, transfers = ?3, rate_spent_until = ?4 WHERE id = ?1",
@@ -242,10 +228,6 @@ fn save_windows(connection: &Connection, vault: &Vault, book: &Book) -> Result<(
     Ok(())
 }
 
-fn window_column(window: &Window) -> String {
-    window.moments().iter().map(|moment| moment.micros().to_string()).collect::<Vec<_>>().join(",")
-}
-
 fn save_reports(connection: &Connection, book: &Book) -> Result<(), StoreError> {
     for (report, new) in book.changed_reports() {
         if new {
@@ -295,11 +277,6 @@ fn insert_report(connection: &Connection, book: &Book, report: &Report) -> Resul
         report.leased,
     ])?;
     Ok(())
-}
-
-/// Scheme, host and port of a URL: who has to bear the load of its reports.
-fn receiver(url: &str) -> String {
-    url::Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
 
 fn save_statistics(connection: &Connection, book: &Book) -> Result<(), StoreError> {
