@@ -71,6 +71,8 @@ pub struct App {
     pub sandbox_news: broadcast::Sender<SandboxNews>,
     /// Becomes true when the server stops: connections that are open for good must end then.
     pub stopping: watch::Sender<bool>,
+    /// The lane of this server's request ids.
+    lane: u8,
     last_id: AtomicI64,
 }
 
@@ -103,7 +105,7 @@ impl App {
     ) -> Result<(Arc<App>, Engines), StoreError> {
         store.start_serving(clock.now(), settings.rules.sends_per_phone.within).await?;
         let (reader, pages) = (store.reader()?, store.reader()?);
-        let last_id = store.last_request().await?;
+        let (lane, last_id) = (store.lane(), store.last_request().await?);
         if let (true, Some(last_id)) = (settings.dev, last_id) {
             // The sandbox's clock was moved in an earlier life: it goes on from there, for time never goes back.
             clock.reach(last_id.drawn_at());
@@ -134,6 +136,7 @@ impl App {
             changed,
             sandbox_news,
             stopping: watch::Sender::new(false),
+            lane,
             last_id: AtomicI64::new(last_id.map_or(0, RequestId::number)),
         };
         Ok((Arc::new(app), Engines { batches, work: work_queue }))
@@ -143,7 +146,7 @@ impl App {
     pub fn next_request_id(&self, now: Time) -> RequestId {
         let mut last = self.last_id.load(Ordering::Relaxed);
         loop {
-            let next = RequestId::next(now, 0, RequestId::from_number(last));
+            let next = RequestId::next(now, self.lane, RequestId::from_number(last));
             match self.last_id.compare_exchange_weak(
                 last,
                 next.number(),

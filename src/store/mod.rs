@@ -1,11 +1,12 @@
 //! The seam to the database: load the rows that a batch touches, save what it changed, read what workers and people ask.
 //!
-//! A [`Store`] is the one writer; a [`Reader`] reads beside it. Both are closed enums over the databases there are, and
+//! A [`Store`] is this process's one writer; a [`Reader`] reads beside it. Both are closed enums over the databases there are, and
 //! async because a database may be a network away. Everything on disk that is secret is sealed on its way in and opened
 //! on its way out, here and nowhere else.
 
 mod audit;
 mod columns;
+pub mod postgres;
 mod records;
 pub mod sqlite;
 
@@ -24,6 +25,8 @@ use std::time::Duration;
 pub enum Store {
     /// A SQLite file.
     Sqlite(Box<sqlite::Writer>),
+    /// A PostgreSQL database.
+    Postgres(Box<postgres::Writer>),
 }
 
 /// A reader beside the writer.
@@ -31,6 +34,8 @@ pub enum Store {
 pub enum Reader {
     /// A SQLite file.
     Sqlite(sqlite::Reader),
+    /// A PostgreSQL database.
+    Postgres(postgres::Reader),
 }
 
 /// What makes the commits of a serving [`Store`] durable.
@@ -67,11 +72,18 @@ impl Store {
         Ok(Store::Sqlite(Box::new(sqlite::Writer::open(directory, vault, durability)?)))
     }
 
-    /// Becomes the server of this database: no other process may be, leases of a process that is gone are void, and the
-    /// messages of the last `sends_window` are counted towards the limit of their numbers.
+    /// Connects to the PostgreSQL database that `url` names, and brings it up to date.
+    pub async fn open_postgres(url: &str, vault: Vault) -> Result<Store, StoreError> {
+        Ok(Store::Postgres(Box::new(postgres::Writer::open(url, vault).await?)))
+    }
+
+    /// Becomes a server of this database. On SQLite no other process may be one, so leases of a process that is gone are
+    /// void; on PostgreSQL there is a lane for each of a few. The messages of the last `sends_window` are counted towards
+    /// the limit of their numbers.
     pub async fn start_serving(&mut self, now: Time, sends_window: Duration) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(writer) => writer.start_serving(now, sends_window),
+            Store::Postgres(writer) => writer.start_serving(sends_window).await,
         }
     }
 
@@ -80,13 +92,24 @@ impl Store {
     pub fn log(&self) -> Result<Log, StoreError> {
         match self {
             Store::Sqlite(writer) => writer.log(),
+            Store::Postgres(_) => Ok(Log::AtOnce),
         }
     }
 
-    /// Brings the files into a state in which they can be copied, as far as that can be done beside readers.
+    /// The lane of this server's request ids; see [`RequestId::LANES`].
+    pub fn lane(&self) -> u8 {
+        match self {
+            Store::Sqlite(_) => 0,
+            Store::Postgres(writer) => writer.lane(),
+        }
+    }
+
+    /// Leaves the database in order, once there is nothing more to do: files that can be copied as far as readers allow,
+    /// a lane that another server can take.
     pub async fn settle(&mut self) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(writer) => writer.fold_log(),
+            Store::Postgres(writer) => writer.settle().await,
         }
     }
 
@@ -100,6 +123,7 @@ impl Store {
     ) -> Result<(R, News), StoreError> {
         match self {
             Store::Sqlite(writer) => writer.transact(keys, decide),
+            Store::Postgres(writer) => writer.transact(keys, decide).await,
         }
     }
 
@@ -107,13 +131,15 @@ impl Store {
     pub fn reader(&self) -> Result<Reader, StoreError> {
         match self {
             Store::Sqlite(writer) => Ok(Reader::Sqlite(writer.reader()?)),
+            Store::Postgres(writer) => Ok(Reader::Postgres(writer.reader()?)),
         }
     }
 
     /// The highest request id in use.
-    pub async fn last_request(&self) -> Result<Option<RequestId>, StoreError> {
+    pub async fn last_request(&mut self) -> Result<Option<RequestId>, StoreError> {
         match self {
             Store::Sqlite(writer) => writer.last_request(),
+            Store::Postgres(writer) => writer.last_request().await,
         }
     }
 
@@ -121,6 +147,7 @@ impl Store {
     pub async fn touch_tokens(&mut self, uses: &[TokenUse]) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(writer) => writer.touch_tokens(uses),
+            Store::Postgres(writer) => writer.touch_tokens(uses).await,
         }
     }
 
@@ -135,6 +162,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         match self {
             Store::Sqlite(writer) => writer.purge(keys_before, failures_before, codes_before),
+            Store::Postgres(writer) => writer.purge(keys_before, failures_before, codes_before).await,
         }
     }
 
@@ -142,6 +170,7 @@ impl Store {
     pub async fn clear_sandbox(&mut self, account: Option<AccountId>) -> Result<bool, StoreError> {
         match self {
             Store::Sqlite(writer) => writer.clear_sandbox(account),
+            Store::Postgres(writer) => writer.clear_sandbox(account).await,
         }
     }
 
@@ -150,6 +179,7 @@ impl Store {
     pub async fn claim_for(&mut self, purpose: &str) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(writer) => writer.claim_for(purpose),
+            Store::Postgres(writer) => writer.claim_for(purpose).await,
         }
     }
 
@@ -157,6 +187,7 @@ impl Store {
     pub async fn create_customer(&mut self, name: &str, now: Time) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(writer) => writer.create_customer(name, now),
+            Store::Postgres(writer) => writer.create_customer(name, now).await,
         }
     }
 
@@ -168,6 +199,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(writer) => writer.set_own_number(account, phone),
+            Store::Postgres(writer) => writer.set_own_number(account, phone).await,
         }
     }
 
@@ -175,6 +207,7 @@ impl Store {
     pub async fn set_single_use(&mut self, account: AccountId, single_use: bool) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(writer) => writer.set_single_use(account, single_use),
+            Store::Postgres(writer) => writer.set_single_use(account, single_use).await,
         }
     }
 
@@ -182,6 +215,7 @@ impl Store {
     pub async fn create_token(&mut self, token: &NewToken<'_>, now: Time) -> Result<TokenId, StoreError> {
         match self {
             Store::Sqlite(writer) => writer.create_token(token, now),
+            Store::Postgres(writer) => writer.create_token(token, now).await,
         }
     }
 
@@ -189,6 +223,7 @@ impl Store {
     pub async fn end_token(&mut self, token: TokenId, at: Time, now: Time) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(writer) => writer.end_token(token, at, now),
+            Store::Postgres(writer) => writer.end_token(token, at, now).await,
         }
     }
 
@@ -196,6 +231,7 @@ impl Store {
     pub async fn allow_token(&mut self, token: TokenId, allowed: &[ipnet::IpNet]) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(writer) => writer.allow_token(token, allowed),
+            Store::Postgres(writer) => writer.allow_token(token, allowed).await,
         }
     }
 
@@ -209,6 +245,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(writer) => writer.put_sender(account, username, verified, now),
+            Store::Postgres(writer) => writer.put_sender(account, username, verified, now).await,
         }
     }
 
@@ -220,6 +257,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         match self {
             Store::Sqlite(writer) => writer.remove_sender(account, username),
+            Store::Postgres(writer) => writer.remove_sender(account, username).await,
         }
     }
 
@@ -228,6 +266,7 @@ impl Store {
     pub fn fail_next_commit(&mut self) {
         match self {
             Store::Sqlite(writer) => writer.fail_next_commit = true,
+            Store::Postgres(_) => {}
         }
     }
 }
@@ -237,6 +276,7 @@ impl Reader {
     pub async fn due_requests(&self, now: Time, limit: usize) -> Result<Vec<RequestId>, StoreError> {
         match self {
             Reader::Sqlite(reader) => reader.due_requests(now, limit),
+            Reader::Postgres(reader) => reader.due_requests(now, limit).await,
         }
     }
 
@@ -244,6 +284,7 @@ impl Reader {
     pub async fn next_due_request(&self) -> Result<Option<Time>, StoreError> {
         match self {
             Reader::Sqlite(reader) => reader.next_due_request(),
+            Reader::Postgres(reader) => reader.next_due_request().await,
         }
     }
 
@@ -256,6 +297,7 @@ impl Reader {
     ) -> Result<Vec<DueReport>, StoreError> {
         match self {
             Reader::Sqlite(reader) => reader.due_reports(now, busy, limit),
+            Reader::Postgres(reader) => reader.due_reports(now, busy, limit).await,
         }
     }
 
@@ -263,6 +305,7 @@ impl Reader {
     pub async fn next_due_report(&self, now: Time) -> Result<Option<Time>, StoreError> {
         match self {
             Reader::Sqlite(reader) => reader.next_due_report(now),
+            Reader::Postgres(reader) => reader.next_due_report(now).await,
         }
     }
 
@@ -270,6 +313,7 @@ impl Reader {
     pub async fn tokens_version(&self) -> Result<i64, StoreError> {
         match self {
             Reader::Sqlite(reader) => reader.tokens_version(),
+            Reader::Postgres(reader) => reader.tokens_version().await,
         }
     }
 
@@ -277,6 +321,7 @@ impl Reader {
     pub async fn tokens(&self, account: Option<AccountId>) -> Result<Vec<TokenRow>, StoreError> {
         match self {
             Reader::Sqlite(reader) => reader.tokens(account),
+            Reader::Postgres(reader) => reader.tokens(account).await,
         }
     }
 
@@ -284,6 +329,7 @@ impl Reader {
     pub async fn accounts(&self, customer: Option<&str>) -> Result<Vec<AccountRow>, StoreError> {
         match self {
             Reader::Sqlite(reader) => reader.accounts(customer),
+            Reader::Postgres(reader) => reader.accounts(customer).await,
         }
     }
 
@@ -310,6 +356,7 @@ impl Reader {
     ) -> Result<Vec<SandboxRow>, StoreError> {
         match self {
             Reader::Sqlite(reader) => reader.sandbox_messages(account, phone, limit),
+            Reader::Postgres(reader) => reader.sandbox_messages(account, phone, limit).await,
         }
     }
 
@@ -317,6 +364,7 @@ impl Reader {
     pub async fn sandbox_message(&self, request: RequestId) -> Result<Option<SandboxRow>, StoreError> {
         match self {
             Reader::Sqlite(reader) => reader.sandbox_message(request),
+            Reader::Postgres(reader) => reader.sandbox_message(request).await,
         }
     }
 
@@ -324,6 +372,15 @@ impl Reader {
     pub async fn request(&self, request: RequestId) -> Result<Option<RequestRow>, StoreError> {
         match self {
             Reader::Sqlite(reader) => reader.request(request),
+            Reader::Postgres(reader) => reader.request(request).await,
+        }
+    }
+
+    /// Shows the other servers of this database that this one is there. To be called every few seconds.
+    pub async fn keep_lane(&self) -> Result<(), StoreError> {
+        match self {
+            Reader::Sqlite(_) => Ok(()),
+            Reader::Postgres(reader) => reader.keep_lane().await,
         }
     }
 
@@ -332,6 +389,7 @@ impl Reader {
     pub async fn audit(&self, progress: impl FnMut(&str)) -> Result<Vec<AuditFinding>, StoreError> {
         match self {
             Reader::Sqlite(reader) => reader.audit(progress),
+            Reader::Postgres(reader) => reader.audit(progress).await,
         }
     }
 }

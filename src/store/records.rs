@@ -1,7 +1,9 @@
 //! What readers give: plain data, opened and parsed.
 
 use chappe_core::text::{ChannelName, Username};
-use chappe_core::{AccountId, Code, Delivery, Mode, Money, Phone, ReportId, RequestId, Time, TokenId};
+use chappe_core::{
+    AccountId, Code, Delivery, Mode, Money, Phone, ReportId, Request, RequestId, Time, TokenId,
+};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -63,6 +65,30 @@ pub enum StoreError {
     /// The disk failed under the database. What it holds is known only after it was opened anew.
     #[error("the disk failed under the database: {0}")]
     Disk(String),
+    /// The URL of the database is none.
+    #[error("the database URL cannot be used: {0}")]
+    Address(String),
+    /// The server of the database cannot be reached, or the connection was lost. Nothing was done.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(String),
+    /// The server of the database does not want us, or cannot do.
+    #[error("the database cannot be used: {0}")]
+    Refused(String),
+    /// The connection was lost at a commit, and whether it took place could not be found out.
+    #[error("the connection to the database was lost at a commit: whether it took place is not known")]
+    InDoubt,
+    /// Every lane is held.
+    #[error(
+        "as many servers as there can be use this database already; stop one, or wait a minute if one of them has \
+         crashed"
+    )]
+    NoLane,
+    /// Another server has taken this one's place.
+    #[error(
+        "this server could not reach the database for so long that another has taken its place (lane {0}); start it \
+         again"
+    )]
+    LaneLost(u8),
     /// Anything else that the database says.
     #[error("database: {0}")]
     Other(String),
@@ -71,7 +97,40 @@ pub enum StoreError {
 impl StoreError {
     /// Whether nothing more may be written before the database was opened anew.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, StoreError::Disk(_) | StoreError::WrongKey | StoreError::InUse(_))
+        matches!(
+            self,
+            StoreError::Disk(_) | StoreError::WrongKey | StoreError::InUse(_) | StoreError::LaneLost(_)
+        )
+    }
+}
+
+impl StoreError {
+    /// Says which database it is about, where the error is about reaching one.
+    pub(super) fn at(self, place: &str) -> StoreError {
+        match self {
+            StoreError::Unreachable(why) => StoreError::Unreachable(format!("{place}: {why}")),
+            StoreError::Refused(why) => StoreError::Refused(format!("{place}: {why}")),
+            error => error,
+        }
+    }
+}
+
+impl SandboxRow {
+    /// What the sandbox shows of a request; `None` once its code was wiped.
+    pub(super) fn of(request: Request) -> Option<SandboxRow> {
+        let message = request.message?;
+        let expires_at = message.ttl.map(|ttl| message.sent_at + ttl.duration());
+        Some(SandboxRow {
+            request: request.id,
+            account: request.account,
+            phone: request.phone,
+            code: message.code?,
+            sender: message.sender,
+            delivery: message.delivery,
+            hop: message.hop,
+            sent_at: message.sent_at,
+            expires_at,
+        })
     }
 }
 

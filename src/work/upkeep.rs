@@ -28,6 +28,9 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
             app.clock.reconcile();
         }
         if round.is_multiple_of(USES_ROUNDS) {
+            if let Err(error) = app.reader.keep_lane().await {
+                tracing::error!(%error, "the other servers cannot be told that this one is there");
+            }
             note_uses(&app).await;
         }
         round = round.wrapping_add(1);

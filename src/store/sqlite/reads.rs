@@ -231,18 +231,5 @@ fn account(connection: &Connection, vault: &Vault, row: &Row<'_>) -> Result<Acco
 }
 
 fn sandbox(vault: &Vault, row: &Row<'_>) -> Result<Option<SandboxRow>, StoreError> {
-    let request = rows::request(vault, row)?;
-    let Some(message) = request.message else { return Ok(None) };
-    let expires_at = message.ttl.map(|ttl| message.sent_at + ttl.duration());
-    Ok(message.code.map(|code| SandboxRow {
-        request: request.id,
-        account: request.account,
-        phone: request.phone,
-        code,
-        sender: message.sender,
-        delivery: message.delivery,
-        hop: message.hop,
-        sent_at: message.sent_at,
-        expires_at,
-    }))
+    Ok(SandboxRow::of(rows::request(vault, row)?))
 }

@@ -1,0 +1,422 @@
+//! PostgreSQL: for several servers over one database. They share nothing else: what one must not do while another does
+//! it is a lock of a row, taken in one order by all.
+//!
+//! A batch is two round trips, however many commands are in it: [`load`] begins it, locks and reads; [`save`] writes and
+//! commits. What came of a commit whose connection was lost is found out ([`node`]) before anything is answered.
+
+mod address;
+mod admin;
+mod audit;
+mod connect;
+mod error;
+mod load;
+mod migrate;
+mod node;
+mod reads;
+mod rows;
+mod save;
+mod statements;
+
+use super::records::StoreError;
+use crate::vault::Vault;
+use address::Address;
+use chappe_core::{Book, Keys, News, RequestId};
+use connect::{Backend, Session};
+use deadpool_postgres::{Pool, PoolError};
+use error::{Nature, nature};
+use node::{Lane, SharedLane};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+/// How long a batch tries: to reach the database, and to get past other servers.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How long it tries while the last one did not get through either: callers are waiting, and more come.
+const PATIENCE_WHILE_AWAY: Duration = Duration::from_secs(1);
+/// How often a batch is begun anew when other servers were in its way.
+const ATTEMPTS_MAX: u32 = 10;
+/// How long one round trip of a batch may take. The server gives up a statement earlier than that.
+const ROUND_TRIP_MAX: Duration = Duration::from_secs(20);
+/// The pause before the second attempt to connect; each further one is twice as long.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// The writing connection.
+#[derive(Debug)]
+pub struct Writer {
+    address: Address,
+    runtime: Handle,
+    vault: Vault,
+    /// The connection, while nobody uses it. Whoever takes it brings it back only if it is known to be in order, so
+    /// that one that was left in the middle of something is never used again.
+    session: Option<Session>,
+    /// The process behind the connection that was lost: it may still hold locks, or commit.
+    lost: Option<Backend>,
+    /// Held as long as this process serves the database.
+    lane: Option<Lane>,
+    shared_lane: Arc<SharedLane>,
+    /// The batch of which it could not be found out whether it was committed, by its mark.
+    doubt: Option<i64>,
+    /// Whether the last batch could not reach the database.
+    away: bool,
+    /// How long messages to a number are counted.
+    sends_window: Duration,
+}
+
+/// Reading connections: a few, shared by whoever reads.
+#[derive(Clone)]
+pub struct Reader {
+    pool: Pool,
+    vault: Vault,
+    lane: Arc<SharedLane>,
+}
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.place)
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reader(…)")
+    }
+}
+
+/// Why an attempt at a batch came to nothing.
+enum Setback {
+    /// Nothing was done, and the same may succeed in a moment.
+    Again(StoreError),
+    /// It will not succeed by trying, or must not be tried.
+    Final(StoreError),
+}
+
+impl Writer {
+    /// Connects to the database that `url` names, and brings it up to date.
+    pub async fn open(url: &str, vault: Vault) -> Result<Writer, StoreError> {
+        let address = Address::parse(url)?;
+        let runtime = Handle::current();
+        let mut session =
+            Session::open(&address, &runtime).await.map_err(|error| error.at(&address.place))?;
+        migrate::migrate(&mut session.client, &vault).await.map_err(|error| error.at(&address.place))?;
+        Ok(Writer {
+            address,
+            runtime,
+            vault,
+            session: Some(session),
+            lost: None,
+            lane: None,
+            shared_lane: Arc::default(),
+            doubt: None,
+            away: false,
+            sends_window: Duration::ZERO,
+        })
+    }
+
+    /// See [`super::Store::start_serving`]. Leases of servers that are gone lapse by themselves: another server may be
+    /// at work on what is leased.
+    pub async fn start_serving(&mut self, sends_window: Duration) -> Result<(), StoreError> {
+        if self.lane.is_some() {
+            return Ok(());
+        }
+        let mut session = self.connected().await?;
+        warn_of_settings(&session).await?;
+        session.prepare().await?;
+        let lane = node::take_lane(&session.client).await?;
+        tracing::info!(lane = lane.number, database = self.address.place, "this server took its lane");
+        // Set once: a writer takes a lane once, and loses it for good.
+        let _ = self.shared_lane.set((lane.number, lane.holder.clone()));
+        self.lane = Some(lane);
+        self.session = Some(session);
+        self.sends_window = sends_window;
+        Ok(())
+    }
+
+    /// Gives the lane up: called once everything is done.
+    pub async fn settle(&mut self) -> Result<(), StoreError> {
+        if self.lane.is_none() {
+            return Ok(());
+        }
+        let session = self.connected().await?;
+        if let Some(lane) = self.lane.take() {
+            node::give_up(&session.client, &lane).await?;
+        }
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// The lane of this server's request ids.
+    pub fn lane(&self) -> u8 {
+        self.lane.as_ref().map_or(0, |lane| lane.number)
+    }
+
+    /// A reader beside this writer.
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        let pool = connect::pool(&self.address)?;
+        Ok(Reader { pool, vault: self.vault.clone(), lane: self.shared_lane.clone() })
+    }
+
+    /// See [`super::Store::last_request`].
+    pub async fn last_request(&mut self) -> Result<Option<RequestId>, StoreError> {
+        let session = self.connected().await?;
+        let found = session.client.query_one("SELECT max(id) FROM request", &[]).await;
+        self.session = Some(session);
+        let last: Option<i64> = found?.try_get(0)?;
+        Ok(last.and_then(RequestId::from_number))
+    }
+
+    /// See [`super::Store::transact`].
+    pub async fn transact<R>(
+        &mut self,
+        keys: &Keys,
+        mut decide: impl FnMut(&mut Book) -> R,
+    ) -> Result<(R, News), StoreError> {
+        let deadline = self.deadline();
+        let mut attempts = 0;
+        loop {
+            let error = match self.attempt(keys, &mut decide, deadline).await {
+                Ok((result, book)) => {
+                    self.away = false;
+                    let (news, _) = book.close();
+                    return Ok((result, news));
+                }
+                Err(Setback::Final(error)) => {
+                    self.away = matches!(error, StoreError::Unreachable(_) | StoreError::InDoubt);
+                    return Err(error);
+                }
+                Err(Setback::Again(error)) => error,
+            };
+            attempts += 1;
+            if attempts == ATTEMPTS_MAX || Instant::now() >= deadline {
+                tracing::warn!(attempts, %error, "a batch did not get through");
+                return Err(error);
+            }
+            tracing::debug!(attempts, %error, "a batch is begun anew");
+            // Servers that met once shall not meet again: each pauses in its own rhythm.
+            tokio::time::sleep(Duration::from_millis(u64::from(attempts * (2 + u32::from(self.lane())))))
+                .await;
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + if self.away { PATIENCE_WHILE_AWAY } else { PATIENCE }
+    }
+
+    async fn attempt<R>(
+        &mut self,
+        keys: &Keys,
+        decide: &mut impl FnMut(&mut Book) -> R,
+        deadline: Instant,
+    ) -> Result<(R, Book), Setback> {
+        let mut session = self.connected_by(deadline).await.map_err(Setback::Final)?;
+        let loaded = {
+            let lane = self.lane.as_ref().map(|lane| lane.number);
+            let load = async {
+                session.prepare().await.map_err(load::Failed::Database)?;
+                let statements = session.statements().map_err(load::Failed::Store)?;
+                load::load(&session.client, &statements.load, &self.vault, lane, keys).await
+            };
+            tokio::time::timeout(ROUND_TRIP_MAX, load).await
+        };
+        let load::Loaded { mut book, stored, holder } = match loaded {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(load::Failed::Database(error))) => return Err(self.load_failed(session, error).await),
+            Ok(Err(load::Failed::Store(error))) => {
+                self.roll_back(session).await;
+                return Err(Setback::Final(error));
+            }
+            Err(_) => {
+                self.lose(session);
+                return Err(Setback::Again(StoreError::Unreachable("it did not answer in time".to_owned())));
+            }
+        };
+        if let Some(lane) = self.lane.as_ref().filter(|lane| holder.as_ref() != Some(&lane.holder)) {
+            let lost = StoreError::LaneLost(lane.number);
+            self.roll_back(session).await;
+            return Err(Setback::Final(lost));
+        }
+        let result = decide(&mut book);
+        if !book.is_changed() {
+            self.roll_back(session).await;
+            return Ok((result, book));
+        }
+        let mark = self.lane.as_ref().map(|lane| (lane.number, lane.mark + 1));
+        let saved = {
+            let statements = session.statements().map_err(Setback::Final)?;
+            let save = save::save(&session.client, &statements.save, &self.vault, &stored, &book, mark);
+            tokio::time::timeout(ROUND_TRIP_MAX, save).await
+        };
+        let committed = match saved {
+            Ok(save::Saved { failed: None, ended: Ok(()) }) => {
+                if let (Some(lane), Some((_, mark))) = (&mut self.lane, mark) {
+                    lane.mark = mark;
+                }
+                self.session = Some(session);
+                true
+            }
+            Ok(save::Saved { failed: Some(error), ended }) if nature(&error) != Nature::Lost => {
+                // The server makes a rollback of the commit of a transaction in which a statement has failed.
+                match ended {
+                    Ok(()) => self.session = Some(session),
+                    Err(_) => self.lose(session),
+                }
+                return Err(setback(error));
+            }
+            Ok(save::Saved { failed: None, ended: Err(error) })
+                if nature(&error) == Nature::Statement || nature(&error) == Nature::InTheWay =>
+            {
+                self.session = Some(session);
+                return Err(setback(error));
+            }
+            Ok(_) | Err(_) => {
+                self.lose(session);
+                self.find_out(mark, deadline).await.map_err(Setback::Final)?
+            }
+        };
+        if committed {
+            Ok((result, book))
+        } else {
+            let lost = StoreError::Unreachable("the connection was lost".to_owned());
+            Err(Setback::Again(lost))
+        }
+    }
+
+    async fn load_failed(&mut self, session: Session, error: tokio_postgres::Error) -> Setback {
+        match nature(&error) {
+            // Nothing was written yet, so there is nothing to be found out.
+            Nature::Lost => {
+                self.lose(session);
+                Setback::Again(error.into())
+            }
+            Nature::Statement | Nature::InTheWay | Nature::Local => {
+                self.roll_back(session).await;
+                setback(error)
+            }
+        }
+    }
+
+    /// Whether the batch with this mark was committed, its connection being lost.
+    async fn find_out(&mut self, mark: Option<(u8, i64)>, deadline: Instant) -> Result<bool, StoreError> {
+        let Some((_, mark)) = mark else { return Err(StoreError::InDoubt) };
+        tracing::warn!("the connection was lost at a commit; looking whether it took place");
+        // Connecting finds it out; see `resume`.
+        self.doubt = Some(mark);
+        match self.connected_by(deadline).await {
+            Ok(session) => {
+                self.session = Some(session);
+                Ok(self.lane.as_ref().is_some_and(|lane| lane.mark == mark))
+            }
+            Err(error) if error.is_fatal() => Err(error),
+            Err(error) => {
+                tracing::error!(%error, "it cannot be found out whether a batch was committed");
+                Err(StoreError::InDoubt)
+            }
+        }
+    }
+
+    /// The connection, made anew if it was lost. To be brought back to `session` when it is in order.
+    async fn connected(&mut self) -> Result<Session, StoreError> {
+        self.connected_by(self.deadline()).await
+    }
+
+    async fn connected_by(&mut self, deadline: Instant) -> Result<Session, StoreError> {
+        if let Some(session) = self.session.take() {
+            if !session.client.is_closed() {
+                return Ok(session);
+            }
+            self.lose(session);
+        }
+        let mut pause = PAUSE_MIN;
+        loop {
+            let error = match self.connect_anew().await {
+                Ok(Some(session)) => return Ok(session),
+                Ok(None) => StoreError::Busy,
+                Err(error @ StoreError::Unreachable(_)) => error,
+                Err(error) => return Err(error.at(&self.address.place)),
+            };
+            if Instant::now() + pause >= deadline {
+                return Err(error.at(&self.address.place));
+            }
+            tracing::debug!(%error, "the database cannot be reached; trying again");
+            tokio::time::sleep(pause).await;
+            pause = PAUSE_MAX.min(pause * 2);
+        }
+    }
+
+    /// Connects, and finds out where this server's lane stands. Says `None` if the transaction of the connection that
+    /// was lost is still under way.
+    async fn connect_anew(&mut self) -> Result<Option<Session>, StoreError> {
+        let session = Session::open(&self.address, &self.runtime).await?;
+        if let Some(lane) = &mut self.lane {
+            let Some(mark) = node::committed(&session.client, lane, self.lost.as_ref()).await? else {
+                return Ok(None);
+            };
+            lane.mark = mark;
+            if let Some(doubt) = self.doubt.take() {
+                tracing::warn!(committed = doubt == mark, "what was in doubt was found out");
+            }
+        }
+        self.lost = None;
+        Ok(Some(session))
+    }
+
+    /// Ends a transaction in which nothing was written.
+    async fn roll_back(&mut self, session: Session) {
+        match tokio::time::timeout(ROUND_TRIP_MAX, session.client.batch_execute("ROLLBACK")).await {
+            Ok(Ok(())) => self.session = Some(session),
+            Ok(Err(_)) | Err(_) => self.lose(session),
+        }
+    }
+
+    fn lose(&mut self, session: Session) {
+        self.lost = Some(session.backend);
+    }
+}
+
+fn setback(error: tokio_postgres::Error) -> Setback {
+    match nature(&error) {
+        Nature::InTheWay | Nature::Lost => Setback::Again(error.into()),
+        Nature::Statement | Nature::Local => Setback::Final(error.into()),
+    }
+}
+
+/// Says what of the server's settings breaks promises that are made to callers.
+async fn warn_of_settings(session: &Session) -> Result<(), StoreError> {
+    let row =
+        session.client.query_one("SELECT current_setting('fsync'), current_setting('full_page_writes')", &[]);
+    let row = row.await?;
+    if row.try_get::<_, &str>(0)? != "on" || row.try_get::<_, &str>(1)? != "on" {
+        tracing::warn!(
+            "fsync or full_page_writes is off at the database: a crash of its machine loses what was answered"
+        );
+    }
+    Ok(())
+}
+
+impl Reader {
+    /// Connects to the database that `url` names, to read.
+    pub async fn open(url: &str, vault: Vault) -> Result<Reader, StoreError> {
+        let address = Address::parse(url)?;
+        let reader = Reader { pool: connect::pool(&address)?, vault, lane: Arc::default() };
+        let connection = reader.connection().await.map_err(|error| error.at(&address.place))?;
+        migrate::check(&connection, &reader.vault).await?;
+        drop(connection);
+        Ok(reader)
+    }
+
+    async fn connection(&self) -> Result<deadpool_postgres::Object, StoreError> {
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => error.into(),
+            error => StoreError::Unreachable(error.to_string()),
+        })
+    }
+
+    /// Shows the other servers that this one is there.
+    pub async fn keep_lane(&self) -> Result<(), StoreError> {
+        if let Some((number, holder)) = self.lane.get() {
+            node::show(&*self.connection().await?, *number, holder).await?;
+        }
+        Ok(())
+    }
+}
