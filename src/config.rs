@@ -38,8 +38,10 @@ const NOT_SETTINGS: [&str; 6] = ["key", "token", "own_number", "balance", "base_
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Where the database lies.
+    /// Where the SQLite database lies.
     pub data: PathBuf,
+    /// The PostgreSQL database; empty: none.
+    pub database: DatabaseUrl,
     /// The file with the master key; empty: none.
     pub key_file: PathBuf,
     trusted_proxies: Vec<String>,
@@ -54,6 +56,11 @@ pub struct Config {
     codes: Life,
     idempotency: Life,
 }
+
+/// The URL of a PostgreSQL database. It may hold a password, and so is never shown.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct DatabaseUrl(String);
 
 /// Certificate files; both empty or both given.
 #[derive(Clone, Debug, Deserialize)]
@@ -152,6 +159,25 @@ impl Provider for PriceVariable {
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         let value = figment::util::nest(&self.setting, self.text.clone().into());
         Ok(Profile::Default.collect(value.into_dict().unwrap_or_default()))
+    }
+}
+
+impl DatabaseUrl {
+    /// The URL, if there is one.
+    pub fn get(&self) -> Option<&str> {
+        Some(self.0.trim()).filter(|url| !url.is_empty())
+    }
+}
+
+impl From<&str> for DatabaseUrl {
+    fn from(url: &str) -> DatabaseUrl {
+        DatabaseUrl(url.to_owned())
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabaseUrl(…)")
     }
 }
 

@@ -37,10 +37,11 @@ const ONLY_IN: &[(&[&str], &[&str], &str)] = &[
     (&["std::env::var"], &["src/config.rs"], "the environment is read in one place"),
     (
         &["tokio::spawn", "thread::spawn", "thread::Builder", ".spawn("],
-        &["src/work/", "src/engine/", "src/channels/", "src/cli/server.rs"],
+        &["src/work/", "src/engine/", "src/channels/", "src/cli/server.rs", "src/store/postgres/connect.rs"],
         "whoever starts a task must also end it",
     ),
     (&["rusqlite"], &["src/store/sqlite/"], "SQLite stays behind the seam"),
+    (&["tokio_postgres", "deadpool_postgres"], &["src/store/postgres/"], "PostgreSQL stays behind the seam"),
 ];
 
 fn sources(root: &str) -> Vec<(String, String)> {

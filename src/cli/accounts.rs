@@ -106,13 +106,13 @@ pub(super) fn run(command: AccountCommand, json: bool) -> Done {
                     "a name has 1 to 64 bytes"
                 );
                 let own_number = own_number.as_deref().map(phone).transpose()?;
-                let mut admin = place.open_or_create()?;
+                let mut admin = place.open_or_create().await?;
                 admin.store.create_customer(&name, admin.clock.now()).await?;
                 set(&mut admin, &name, Some(own_number), None).await?
             }
-            AccountCommand::List { place } => place.read()?.accounts(None).await?,
+            AccountCommand::List { place } => place.read().await?.accounts(None).await?,
             AccountCommand::Show { name, place } => {
-                let accounts = place.read()?.accounts(Some(&name)).await?;
+                let accounts = place.read().await?.accounts(Some(&name)).await?;
                 ensure!(!accounts.is_empty(), "there is no customer named {name:?}");
                 accounts
             }
@@ -122,7 +122,7 @@ pub(super) fn run(command: AccountCommand, json: bool) -> Done {
                     Some("none") => Some(None),
                     Some(text) => Some(Some(phone(text)?)),
                 };
-                set(&mut place.open()?, &name, own_number, single_use).await?
+                set(&mut place.open().await?, &name, own_number, single_use).await?
             }
         };
         show(&accounts, json);
@@ -159,7 +159,7 @@ pub(super) fn run_sender(command: SenderCommand, json: bool) -> Done {
                 (place, customer)
             }
         };
-        let mut admin = place.open()?;
+        let mut admin = place.open().await?;
         for mode in [Mode::Live, Mode::Test] {
             let account = admin.reader.account(customer, mode).await?.id;
             match &command {
@@ -180,7 +180,7 @@ pub(super) fn run_sender(command: SenderCommand, json: bool) -> Done {
 
 pub(super) fn run_credit(args: CreditArgs, json: bool) -> Done {
     block_on(async {
-        let mut admin = args.place.open()?;
+        let mut admin = args.place.open().await?;
         let rules = args.place.config()?.rules()?;
         let mode = if args.test { Mode::Test } else { Mode::Live };
         let account = admin.reader.account(&args.customer, mode).await?;

@@ -22,9 +22,9 @@ pub(crate) struct RequestArgs {
 }
 
 pub(super) fn run(args: AuditArgs, json: bool) -> Done {
-    let reader = args.place.read()?;
     let mut checks = 0;
     let findings = block_on(async {
+        let reader = args.place.read().await?;
         let progress = |check: &str| {
             checks += 1;
             if !json {
@@ -52,9 +52,8 @@ pub(super) fn run(args: AuditArgs, json: bool) -> Done {
 pub(super) fn show_request(args: RequestArgs, json: bool) -> Done {
     let id = RequestId::parse(&args.request_id)
         .ok_or_else(|| anyhow!("{:?} is no request id: it has 15 digits", args.request_id))?;
-    let reader = args.place.read()?;
-    let row =
-        block_on(async { Ok(reader.request(id).await?) })?.context("there is no request with this id")?;
+    let row = block_on(async { Ok(args.place.read().await?.request(id).await?) })?;
+    let row = row.context("there is no request with this id")?;
     let events: Vec<(Time, &str, &str)> = row.timeline.lines().filter_map(event).collect();
     if json {
         let events: Vec<_> = events

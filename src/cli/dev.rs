@@ -64,7 +64,8 @@ pub(super) fn run(args: DevArgs) -> Done {
             clock.reach(last.drawn_at());
         }
         let token = prepare(&mut store, &settings.rules, &args, own_number, &clock).await?;
-        let server = Server { store, settings, vault, clock, listen: args.listen, tls: None };
+        let bound = server::listen(args.listen)?;
+        let server = Server { store, settings, vault, clock, bound, tls: None };
         server::run(server, |_, address| {
             warn_if_reachable(address);
             greet(address, &token);

@@ -12,10 +12,10 @@ mod serve;
 mod server;
 mod tokens;
 
-use crate::config::{Config, key_of_environment, read_key};
+use crate::config::{Config, DatabaseUrl, key_of_environment, read_key};
 use crate::engine::Judged;
 use crate::env::{Clock, Random};
-use crate::store::{Durability, Reader, Store, StoreError, sqlite};
+use crate::store::{Durability, Reader, Store, StoreError, postgres, sqlite};
 use crate::vault::{MasterKey, Vault};
 use anyhow::{Context, ensure};
 use chappe_core::{Keys, Rules, decide};
@@ -81,6 +81,9 @@ pub(crate) struct Place {
     /// The data directory [default: `data` of the configuration]
     #[arg(long, env = "CHAPPE_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
+    /// A PostgreSQL database instead, as postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(long, env = "CHAPPE_DATABASE", value_name = "URL", hide_env_values = true)]
+    database: Option<DatabaseUrl>,
     /// The configuration file [default: chappe.toml, if there is one]
     #[arg(long, env = "CHAPPE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -129,42 +132,48 @@ impl Place {
     fn config(&self) -> anyhow::Result<Config> {
         let mut config = Config::load(self.config.as_deref())?;
         config.data = self.data.clone().unwrap_or(config.data);
+        config.database = self.database.clone().unwrap_or(config.database);
         Ok(config)
     }
 
     /// The vault of the database: with the key of the environment, of the configuration, or of `chappe dev`.
     fn vault(&self, config: &Config) -> anyhow::Result<Vault> {
         let of_dev = config.data.join(dev::KEY_FILE);
-        let given = key_of_environment()?.is_some() || !config.key_file.as_os_str().is_empty();
+        let given = key_of_environment()?.is_some()
+            || !config.key_file.as_os_str().is_empty()
+            || config.database.get().is_some();
         let key: MasterKey =
             if !given && of_dev.exists() { read_key(&of_dev)? } else { config.master_key()? };
         Ok(Vault::new(&key))
     }
 
     /// Opens the database, which must exist.
-    fn open(&self) -> anyhow::Result<Admin> {
+    async fn open(&self) -> anyhow::Result<Admin> {
         let config = self.config()?;
         ensure!(
-            sqlite::exists(&config.data),
+            config.database.get().is_some() || sqlite::exists(&config.data),
             "there is no database in {}; `chappe dev` and `chappe account create` make one",
             config.data.display()
         );
-        self.open_or_create()
+        self.open_or_create().await
     }
 
     /// Opens the database, or creates it.
-    fn open_or_create(&self) -> anyhow::Result<Admin> {
+    async fn open_or_create(&self) -> anyhow::Result<Admin> {
         let config = self.config()?;
-        create_directory(&config.data)?;
-        let store = Store::open_sqlite(&config.data, self.vault(&config)?, Durability::Full)?;
+        let store = open_store(&config, self.vault(&config)?).await?;
         Ok(Admin { reader: store.reader()?, store, clock: Clock::system(), random: Random::Os })
     }
 
     /// Opens the database to read, which must exist.
-    fn read(&self) -> anyhow::Result<Reader> {
+    async fn read(&self) -> anyhow::Result<Reader> {
         let config = self.config()?;
+        let vault = self.vault(&config)?;
+        if let Some(url) = config.database.get() {
+            return Ok(Reader::Postgres(postgres::Reader::open(url, vault).await?));
+        }
         ensure!(sqlite::exists(&config.data), "there is no database in {}", config.data.display());
-        Ok(Reader::Sqlite(sqlite::Reader::open(&config.data, self.vault(&config)?)?))
+        Ok(Reader::Sqlite(sqlite::Reader::open(&config.data, vault)?))
     }
 }
 
@@ -178,6 +187,17 @@ async fn carry_out(
     command.add_keys(&mut keys);
     let (judged, _) = store.transact(&keys, |book| decide(rules, book, command)).await?;
     Ok(judged)
+}
+
+/// Opens the database that the configuration names, and brings it up to date.
+async fn open_store(config: &Config, vault: Vault) -> anyhow::Result<Store> {
+    Ok(match config.database.get() {
+        Some(url) => Store::open_postgres(url, vault).await?,
+        None => {
+            create_directory(&config.data)?;
+            Store::open_sqlite(&config.data, vault, Durability::Full)?
+        }
+    })
 }
 
 /// Creates a data directory that only its owner can look into.

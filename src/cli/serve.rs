@@ -1,11 +1,10 @@
 //! `chappe serve`: a gateway for real. It refuses to start unsafe, and says why.
 
 use super::server::{self, Server};
-use super::{Done, create_directory};
+use super::{Done, open_store};
 use crate::channels::Live;
-use crate::config::Config;
+use crate::config::{Config, DatabaseUrl};
 use crate::env::Clock;
-use crate::store::{Durability, Store};
 use crate::vault::Vault;
 use anyhow::{Context, ensure};
 use axum_server::tls_rustls::RustlsConfig;
@@ -27,6 +26,9 @@ pub(crate) struct ServeArgs {
     /// The data directory, over `data` of the configuration
     #[arg(long, env = "CHAPPE_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
+    /// A PostgreSQL database instead, over `database` of the configuration
+    #[arg(long, env = "CHAPPE_DATABASE", value_name = "URL", hide_env_values = true)]
+    database: Option<DatabaseUrl>,
     /// Print every setting with its default and its meaning, and end
     #[arg(long)]
     print_defaults: bool,
@@ -40,6 +42,7 @@ pub(super) fn run(args: ServeArgs) -> Done {
     let mut config = Config::load(args.config.as_deref())?;
     config.listen = args.listen.unwrap_or(config.listen);
     config.data = args.data.unwrap_or(config.data);
+    config.database = args.database.unwrap_or(config.database);
     config.refuse_if_unsafe()?;
     let key = config.master_key()?;
     refuse_key_beside_database(&config)?;
@@ -53,7 +56,6 @@ pub(super) fn run(args: ServeArgs) -> Done {
     }
     let vault = Vault::new(&key);
     server::block_on(async {
-        create_directory(&config.data)?;
         let tls = if config.tls.certificate.as_os_str().is_empty() {
             None
         } else {
@@ -61,11 +63,12 @@ pub(super) fn run(args: ServeArgs) -> Done {
             Some(loaded.context("tls.certificate and tls.key cannot be used")?)
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let mut store = Store::open_sqlite(&config.data, vault.clone(), Durability::Full)?;
+        let bound = server::listen(config.listen)?;
+        let mut store = open_store(&config, vault.clone()).await?;
         let clock = Clock::system();
         store.start_serving(clock.now(), settings.rules.sends_per_phone.within).await?;
         store.claim_for("serve").await?;
-        let server = Server { store, settings, vault, clock, listen: config.listen, tls };
+        let server = Server { store, settings, vault, clock, bound, tls };
         server::run(server, |_, address| {
             println!("ready {scheme}://{address}");
             let _ = std::io::stdout().flush();

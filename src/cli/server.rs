@@ -31,7 +31,7 @@ pub(super) struct Server {
     pub(super) settings: Settings,
     pub(super) vault: Vault,
     pub(super) clock: Clock,
-    pub(super) listen: SocketAddr,
+    pub(super) bound: Bound,
     pub(super) tls: Option<RustlsConfig>,
 }
 
@@ -48,7 +48,8 @@ pub(super) fn init_log(log: &Log) -> anyhow::Result<()> {
     set.map_err(|error| anyhow!("the log cannot be started: {error}"))
 }
 
-/// Takes the listening socket, or says what to do.
+/// Takes the listening socket, or says what to do. Before the database is: a server that cannot listen must not take the
+/// place of one that can.
 pub(super) fn listen(address: SocketAddr) -> anyhow::Result<Bound> {
     bind(address)
         .with_context(|| format!("cannot listen on {address}; is it in use? Choose another with --listen"))
@@ -56,8 +57,7 @@ pub(super) fn listen(address: SocketAddr) -> anyhow::Result<Bound> {
 
 /// Runs until a signal says to stop. `ready` is called once calls are answered.
 pub(super) async fn run(server: Server, ready: impl FnOnce(&App, SocketAddr)) -> anyhow::Result<()> {
-    let Server { store, settings, vault, clock, listen: address, tls } = server;
-    let bound = listen(address)?;
+    let Server { store, settings, vault, clock, bound, tls } = server;
     let address = bound.address();
     let (app, Engines { batches, work }) = App::build(store, settings, vault, clock, Random::Os).await?;
     numbering::warm_up();

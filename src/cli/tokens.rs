@@ -79,7 +79,7 @@ pub(super) fn run(command: TokenCommand, json: bool) -> Done {
     block_on(async {
         match command {
             TokenCommand::Create { customer, test, name, expires_in, allow, place } => {
-                let mut admin = place.open()?;
+                let mut admin = place.open().await?;
                 let mode = if test { Mode::Test } else { Mode::Live };
                 let account = admin.reader.account(&customer, mode).await?.id;
                 let text = draw(&admin.random, mode)?;
@@ -93,7 +93,7 @@ pub(super) fn run(command: TokenCommand, json: bool) -> Done {
                 list(&place, customer.as_deref(), show, json).await?
             }
             TokenCommand::Rotate { id, overlap, place } => {
-                let mut admin = place.open()?;
+                let mut admin = place.open().await?;
                 let old = find(&admin, id).await?;
                 let now = admin.clock.now();
                 ensure!(old.is_good(now), "token {id} has ended already; create a new one");
@@ -110,14 +110,14 @@ pub(super) fn run(command: TokenCommand, json: bool) -> Done {
                 show_one(&admin, new, json).await?;
             }
             TokenCommand::Revoke { id, place } => {
-                let mut admin = place.open()?;
+                let mut admin = place.open().await?;
                 let token = find(&admin, id).await?;
                 let now = admin.clock.now();
                 admin.store.end_token(token.id, now, now).await?;
                 show_one(&admin, token.id, json).await?;
             }
             TokenCommand::Allow { id, ranges, place } => {
-                let mut admin = place.open()?;
+                let mut admin = place.open().await?;
                 let token = find(&admin, id).await?;
                 admin.store.allow_token(token.id, &ranges).await?;
                 show_one(&admin, token.id, json).await?;
@@ -139,7 +139,7 @@ async fn find(admin: &Admin, id: i64) -> anyhow::Result<TokenRow> {
 }
 
 async fn list(place: &Place, customer: Option<&str>, show: bool, json: bool) -> anyhow::Result<()> {
-    let reader = place.read()?;
+    let reader = place.read().await?;
     let accounts = reader.accounts(customer).await?;
     ensure!(
         customer.is_none() || !accounts.is_empty(),

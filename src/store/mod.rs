@@ -344,6 +344,7 @@ impl Reader {
     pub async fn booking(&self, reference: &str) -> Result<Option<BookingRow>, StoreError> {
         match self {
             Reader::Sqlite(reader) => reader.booking(reference),
+            Reader::Postgres(reader) => reader.booking(reference).await,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::rows::{self, damaged, flag, get, open_phone, optional_time, parsed, request_id, time};
 use super::{Reader, StoreError};
 use crate::store::columns::allowed;
-use crate::store::records::{AccountRow, Busy, DueReport, RequestRow, SandboxRow, TokenRow};
+use crate::store::records::{AccountRow, BookingRow, Busy, DueReport, RequestRow, SandboxRow, TokenRow};
 use crate::vault::{Purpose, Vault};
 use chappe_core::text::{ChannelName, Username};
 use chappe_core::{AccountId, Delivery, Mode, Money, Phone, ReportId, RequestId, Time, TokenId};
@@ -147,6 +147,24 @@ impl Reader {
             senders.entry(get(row, 0)?).or_default().push((username, flag(row, 2)?));
         }
         found.iter().map(|row| account(&self.vault, row, &mut senders)).collect()
+    }
+
+    /// See [`super::super::Reader::booking`].
+    pub async fn booking(&self, reference: &str) -> Result<Option<BookingRow>, StoreError> {
+        let find = "SELECT transfer.account_id, customer.name, account.mode,
+                        CASE WHEN transfer.credit = transfer.account_id THEN transfer.amount ELSE -transfer.amount END
+                    FROM transfer JOIN account ON account.id = transfer.account_id
+                        JOIN customer ON customer.id = account.customer_id
+                    WHERE transfer.reference = $1";
+        let booking = |row: &Row| {
+            Ok(BookingRow {
+                account: AccountId(get(row, 0)?),
+                customer: get(row, 1)?,
+                mode: parsed("mode", Mode::parse(get(row, 2)?))?,
+                amount: Money::from_micros(get(row, 3)?),
+            })
+        };
+        self.query(find, &[&reference]).await?.first().map(booking).transpose()
     }
 
     /// See [`super::super::Reader::sandbox_messages`].
