@@ -6,4 +6,16 @@
 
 #[path = "../support/postgres.rs"]
 mod postgres;
-mod smoke;
+/// The reference: the rules over rows in memory, with everything checked that a database would.
+#[path = "../../crates/core/tests/support/mod.rs"]
+mod reference;
+
+mod admin;
+mod doubt;
+mod house;
+mod lives;
+mod nodes;
+mod opening;
+mod proxy;
+mod races;
+mod reads;
