@@ -1,1 +1,159 @@
+//! Connections that are lost, and above all at a commit: what is answered must be what stands in the database.
 
+use crate::house::{House, START, WINDOW, credit, run, vault};
+use crate::proxy::{Cut, Proxy};
+use chappe::store::{Store, StoreError};
+use chappe_core::{Book, Command, Keys, Outcome, Rejection, decide};
+
+/// A store that reaches the database of the house by a wire that can be cut.
+async fn wired(house: &House) -> (Proxy, Store) {
+    let database = house.database();
+    let proxy = Proxy::to(database.port).await;
+    let url = format!("{}?sslmode=disable", database.url_by(proxy.port));
+    let mut store = Store::open_postgres(&url, vault()).await.unwrap();
+    store.start_serving(START, WINDOW).await.unwrap();
+    assert_eq!(store.lane(), 1, "the second server");
+    (proxy, store)
+}
+
+/// One credit, and how often it was decided.
+async fn credit_once(
+    store: &mut Store,
+    house: &House,
+) -> (Result<Result<Outcome, Rejection>, StoreError>, u32) {
+    let command = credit(house.people.alice, house.now, 5, None);
+    let mut keys = Keys::default();
+    command.add_keys(&mut keys);
+    let mut decided = 0;
+    let judge = |book: &mut Book| {
+        decided += 1;
+        decide(&house.rules, book, command.clone())
+    };
+    let result = store.transact(&keys, judge).await.map(|(answer, _)| answer);
+    (result, decided)
+}
+
+#[tokio::test]
+async fn a_commit_that_never_reached_the_server_is_done_again() {
+    let mut house = House::postgres().await;
+    let (proxy, mut store) = wired(&house).await;
+    for cut in [Cut::Before, Cut::Hanging] {
+        let before = house.balance(house.people.alice).await;
+        proxy.cut(cut);
+        let (answer, decided) = credit_once(&mut store, &house).await;
+        assert!(proxy.was_cut());
+        assert!(matches!(answer, Ok(Ok(Outcome::Credited(_)))), "{cut:?}: {answer:?}");
+        assert_eq!(decided, 2, "{cut:?}");
+        assert_eq!(house.balance(house.people.alice).await, before + 5, "{cut:?}");
+    }
+    house.audit().await;
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_not_done_again() {
+    let mut house = House::postgres().await;
+    let (proxy, mut store) = wired(&house).await;
+    proxy.cut(Cut::After);
+    let (answer, decided) = credit_once(&mut store, &house).await;
+    assert!(proxy.was_cut());
+    assert!(matches!(answer, Ok(Ok(Outcome::Credited(_)))), "{answer:?}");
+    assert_eq!(decided, 1);
+    assert_eq!(house.balance(house.people.alice).await, 1_000_005);
+    // And the next batch is counted on from there.
+    let (answer, _) = credit_once(&mut store, &house).await;
+    answer.unwrap().unwrap();
+    assert_eq!(house.balance(house.people.alice).await, 1_000_010);
+    house.audit().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_found_out_is_not_answered_as_done() {
+    let mut house = House::postgres().await;
+    let (proxy, mut store) = wired(&house).await;
+    let Store::Postgres(writer) = &mut store else { unreachable!() };
+    writer.set_patience(std::time::Duration::from_millis(300));
+    proxy.cut(Cut::AfterForGood);
+    let (answer, _) = credit_once(&mut store, &house).await;
+    assert!(matches!(answer, Err(StoreError::InDoubt)), "{answer:?}");
+    let (answer, decided) = credit_once(&mut store, &house).await;
+    assert!(matches!(answer, Err(StoreError::Unreachable(_))), "{answer:?}");
+    assert_eq!(decided, 0);
+    proxy.open();
+    let (answer, _) = credit_once(&mut store, &house).await;
+    answer.unwrap().unwrap();
+    assert_eq!(house.balance(house.people.alice).await, 1_000_010, "the first and the last");
+    house.audit().await;
+}
+
+#[tokio::test]
+async fn beside_no_lane_nothing_can_be_found_out() {
+    let mut house = House::postgres().await;
+    let database = house.database();
+    let proxy = Proxy::to(database.port).await;
+    let url = format!("{}?sslmode=disable", database.url_by(proxy.port));
+    let mut store = Store::open_postgres(&url, vault()).await.unwrap();
+    proxy.cut(Cut::After);
+    let (answer, decided) = credit_once(&mut store, &house).await;
+    assert!(matches!(answer, Err(StoreError::InDoubt)), "{answer:?}");
+    assert_eq!((decided, house.balance(house.people.alice).await), (1, 1_000_005));
+}
+
+#[tokio::test]
+async fn a_connection_that_was_ended_is_made_anew() {
+    let mut house = House::postgres().await;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let alice = house.people.alice;
+    for round in 1..4 {
+        house.database().run(end).await;
+        house.credit(alice, 1, None).await.unwrap();
+        house.database().run(end).await;
+        assert_eq!(house.account("alice").await.balance.micros(), 1_000_000 + round, "readers, too");
+        house.database().run(end).await;
+        house.store.set_single_use(alice.account, true).await.unwrap();
+    }
+    house.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_was_ended_while_a_batch_was_decided_does_it_once() {
+    let mut house = House::postgres().await;
+    let database = house.database().clone();
+    let command = credit(house.people.alice, house.now, 5, None);
+    let mut keys = Keys::default();
+    command.add_keys(&mut keys);
+    let (rules, mut decided) = (house.rules.clone(), 0);
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let judge = |book: &mut Book| {
+        decided += 1;
+        if decided == 1 {
+            let run = database.run(end);
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(run));
+        }
+        decide(&rules, book, command.clone())
+    };
+    let (answer, _) = house.store.transact(&keys, judge).await.unwrap();
+    assert!(matches!(answer, Ok(Outcome::Credited(_))));
+    assert_eq!(decided, 2);
+    assert_eq!(house.balance(house.people.alice).await, 1_000_005);
+    house.audit().await;
+}
+
+/// A statement that fails takes the whole batch with it, and the next one finds everything in order.
+#[tokio::test]
+async fn a_batch_that_the_database_refuses_leaves_nothing() {
+    let mut house = House::postgres().await;
+    let (alice, bob) = (house.people.alice, house.people.bob);
+    house.database().run("ALTER TABLE transfer ADD CONSTRAINT no_thirteen CHECK (amount <> 13)").await;
+    let commands: Vec<Command> = [5, 13]
+        .into_iter()
+        .zip([bob, alice])
+        .map(|(micros, who)| credit(who, house.now, micros, None))
+        .collect();
+    let refused = run(&mut house.store, &house.rules, &commands).await;
+    assert!(matches!(refused, Err(StoreError::Other(_))), "{refused:?}");
+    assert_eq!((house.balance(alice).await, house.balance(bob).await), (1_000_000, 1_000_000));
+    house.credit(alice, 5, None).await.unwrap();
+    house.audit().await;
+}

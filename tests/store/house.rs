@@ -174,10 +174,6 @@ impl House {
         }
     }
 
-    pub(crate) async fn check(&mut self, caller: Caller, order: &Order<'_>) -> Result<View, Rejection> {
-        self.view(order.check_command(caller, self.now, fresh_id())).await
-    }
-
     pub(crate) async fn send(&mut self, caller: Caller, order: &Order<'_>) -> Result<View, Rejection> {
         self.view(order.send_command(caller, self.now, fresh_id())).await
     }

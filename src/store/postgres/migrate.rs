@@ -56,7 +56,10 @@ pub(super) async fn check(client: &Client, vault: &Vault) -> Result<(), StoreErr
 
 /// The version that the database is at; `None` if there is nothing of ours in it.
 async fn version(client: &impl GenericClient) -> Result<Option<usize>, StoreError> {
-    let there = client.query_one("SELECT to_regclass('meta') IS NOT NULL", &[]).await?;
+    // Asked of the catalogue itself: a name that was looked up before is remembered as absent until the transaction ends.
+    let find = "SELECT EXISTS (SELECT FROM pg_tables
+                WHERE tablename = 'meta' AND schemaname = ANY (current_schemas(false)))";
+    let there = client.query_one(find, &[]).await?;
     if !get::<bool>(&there, 0)? {
         return Ok(None);
     }

@@ -62,6 +62,7 @@ pub struct Writer {
     away: bool,
     /// How long messages to a number are counted.
     sends_window: Duration,
+    patience: Duration,
 }
 
 /// Reading connections: a few, shared by whoever reads.
@@ -111,6 +112,7 @@ impl Writer {
             doubt: None,
             away: false,
             sends_window: Duration::ZERO,
+            patience: PATIENCE,
         })
     }
 
@@ -149,6 +151,11 @@ impl Writer {
     /// The lane of this server's request ids.
     pub fn lane(&self) -> u8 {
         self.lane.as_ref().map_or(0, |lane| lane.number)
+    }
+
+    /// Lets batches try for longer or shorter than they do by themselves.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// A reader beside this writer.
@@ -200,7 +207,7 @@ impl Writer {
     }
 
     fn deadline(&self) -> Instant {
-        Instant::now() + if self.away { PATIENCE_WHILE_AWAY } else { PATIENCE }
+        Instant::now() + if self.away { PATIENCE_WHILE_AWAY.min(self.patience) } else { self.patience }
     }
 
     async fn attempt<R>(

@@ -8,7 +8,6 @@ use crate::vault::{Purpose, Vault};
 use chappe_core::text::{ChannelName, Username};
 use chappe_core::{AccountId, Delivery, Mode, Money, Phone, ReportId, RequestId, Time, TokenId};
 use std::collections::BTreeMap;
-use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use zeroize::Zeroizing;
@@ -16,7 +15,12 @@ use zeroize::Zeroizing;
 /// How long a server leaves what is due to the server in whose lane the request was made. Each sees to its own at once,
 /// and to what the others leave undone after that; so they do not all reach for the same rows at the same moment. What
 /// keeps them from working on one row twice is the lease, not this.
-const COURTESY: Duration = Duration::from_secs(2);
+const COURTESY_MICROS: i64 = 2_000_000;
+
+/// Every lane with the time that is left to it: none to one's own, $1; all are, where that is NULL.
+const LANES: &str =
+    "(SELECT lane, CASE WHEN lane = coalesce($1::bigint, lane) THEN 0 ELSE $2::bigint END AS courtesy
+     FROM generate_series(0::bigint, 7) AS lane) AS lanes";
 
 /// `limit` as the database takes it.
 fn bound(limit: usize) -> i64 {
@@ -37,33 +41,26 @@ impl Reader {
 
     /// See [`super::super::Reader::due_requests`].
     pub async fn due_requests(&self, now: Time, limit: usize) -> Result<Vec<RequestId>, StoreError> {
-        let find = "SELECT id FROM request
-                    WHERE due_at <= $1 AND ($3::bigint IS NULL OR id % 8 = $3 OR due_at <= $2)
-                    ORDER BY due_at, id LIMIT $4";
-        let others = (now - COURTESY).micros();
-        let found = self.query(find, &[&now.micros(), &others, &self.lane(), &bound(limit)]).await?;
+        let find = format!(
+            "SELECT due.id FROM {LANES} CROSS JOIN LATERAL
+                 (SELECT id, due_at FROM request WHERE id % 8 = lane AND due_at <= $3 - courtesy
+                  ORDER BY due_at LIMIT $4) AS due
+             ORDER BY due.due_at, due.id LIMIT $4"
+        );
+        let found =
+            self.query(&find, &[&self.lane(), &COURTESY_MICROS, &now.micros(), &bound(limit)]).await?;
         found.iter().map(|row| request_id(row, 0)).collect()
     }
 
     /// See [`super::super::Reader::next_due_request`].
     pub async fn next_due_request(&self) -> Result<Option<Time>, StoreError> {
-        let find = "SELECT min(due_at),
-                        (SELECT due_at FROM request WHERE due_at IS NOT NULL AND ($1::bigint IS NULL OR id % 8 = $1)
-                         ORDER BY due_at LIMIT 1)
-                    FROM request WHERE due_at IS NOT NULL";
-        self.earliest(find, &[&self.lane()]).await
-    }
-
-    /// Of the first that is due at all and the first of one's own, the earlier one, with what courtesy asks for.
-    async fn earliest(
-        &self,
-        find: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Time>, StoreError> {
-        let found = self.query(find, parameters).await?;
-        let Some(row) = found.first() else { return Ok(None) };
-        let any = optional_time(row, 0)?.map(|at| at + COURTESY);
-        Ok([any, optional_time(row, 1)?].into_iter().flatten().min())
+        let find = format!(
+            "SELECT min(courtesy +
+                 (SELECT min(due_at) FROM request WHERE id % 8 = lane AND due_at IS NOT NULL))
+             FROM {LANES}"
+        );
+        let found = self.query(&find, &[&self.lane(), &COURTESY_MICROS]).await?;
+        found.first().map_or(Ok(None), |row| optional_time(row, 0))
     }
 
     /// See [`super::super::Reader::due_reports`].
@@ -73,20 +70,20 @@ impl Reader {
         busy: &Busy,
         limit: usize,
     ) -> Result<Vec<DueReport>, StoreError> {
-        let find = "SELECT request_id, seq, account_id, receiver FROM report AS due
-                    WHERE state = 'pending' AND due_at <= $1
-                      AND ($3::bigint IS NULL OR request_id % 8 = $3 OR due_at <= $2)
-                      AND receiver <> ALL ($5::text[]) AND account_id <> ALL ($6::bigint[])
-                      AND NOT EXISTS (SELECT 1 FROM report AS earlier WHERE earlier.request_id = due.request_id
-                                      AND earlier.seq < due.seq AND earlier.state = 'pending')
-                    ORDER BY due_at, request_id, seq LIMIT $4";
-        let others = (now - COURTESY).micros();
-        let found = self
-            .query(
-                find,
-                &[&now.micros(), &others, &self.lane(), &bound(limit), &busy.receivers, &busy.accounts],
-            )
-            .await?;
+        let find = format!(
+            "SELECT due.request_id, due.seq, due.account_id, due.receiver FROM {LANES} CROSS JOIN LATERAL
+                 (SELECT request_id, seq, account_id, receiver, due_at FROM report AS this
+                  WHERE request_id % 8 = lane AND state = 'pending' AND due_at <= $3 - courtesy
+                    AND receiver <> ALL ($5::text[]) AND account_id <> ALL ($6::bigint[])
+                    AND NOT EXISTS (SELECT 1 FROM report AS earlier WHERE earlier.request_id = this.request_id
+                                    AND earlier.seq < this.seq AND earlier.state = 'pending')
+                  ORDER BY due_at LIMIT $4) AS due
+             ORDER BY due.due_at, due.request_id, due.seq LIMIT $4"
+        );
+        let now = now.micros();
+        let parameters: [&(dyn ToSql + Sync); 6] =
+            [&self.lane(), &COURTESY_MICROS, &now, &bound(limit), &busy.receivers, &busy.accounts];
+        let found = self.query(&find, &parameters).await?;
         let due = |row: &Row| {
             let seq = parsed("report", u8::try_from(get::<i16>(row, 1)?).ok())?;
             let id = ReportId { request: request_id(row, 0)?, seq };
@@ -97,12 +94,14 @@ impl Reader {
 
     /// See [`super::super::Reader::next_due_report`].
     pub async fn next_due_report(&self, now: Time) -> Result<Option<Time>, StoreError> {
-        let find = "SELECT (SELECT min(due_at) FROM report WHERE state = 'pending' AND due_at > $1 - $3),
-                        (SELECT due_at FROM report WHERE state = 'pending' AND due_at > $1
-                             AND ($2::bigint IS NULL OR request_id % 8 = $2)
-                         ORDER BY due_at LIMIT 1)";
-        let courtesy = COURTESY.as_micros() as i64;
-        self.earliest(find, &[&now.micros(), &self.lane(), &courtesy]).await
+        let find = format!(
+            "SELECT min(courtesy +
+                 (SELECT min(due_at) FROM report
+                  WHERE request_id % 8 = lane AND state = 'pending' AND due_at > $3 - courtesy))
+             FROM {LANES}"
+        );
+        let found = self.query(&find, &[&self.lane(), &COURTESY_MICROS, &now.micros()]).await?;
+        found.first().map_or(Ok(None), |row| optional_time(row, 0))
     }
 
     /// See [`super::super::Reader::tokens_version`].
