@@ -156,6 +156,7 @@ impl House {
     pub(crate) fn will_fail(&mut self) -> bool {
         match self.engines.batches.store_mut() {
             Store::Sqlite(writer) => writer.fail_next_commit,
+            Store::Postgres(_) => false,
         }
     }
 }
