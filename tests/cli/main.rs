@@ -5,6 +5,9 @@
 
 mod accounts;
 mod calls;
+#[path = "../support/postgres.rs"]
+#[allow(dead_code)] // The tests of the store use all of it.
+mod database;
 mod dev;
 #[path = "../trials/gateway.rs"]
 #[allow(dead_code)] // The trials use all of it.
@@ -13,6 +16,7 @@ mod help;
 #[path = "../trials/http.rs"]
 #[allow(dead_code)] // The trials use all of it.
 mod http;
+mod postgres;
 mod serve;
 mod tokens;
 
