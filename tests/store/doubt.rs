@@ -27,7 +27,7 @@ async fn credit_once(
     let mut decided = 0;
     let judge = |book: &mut Book| {
         decided += 1;
-        decide(&house.rules, book, command.clone())
+        decide(&house.rules, book, &command)
     };
     let result = store.transact(&keys, judge).await.map(|(answer, _)| answer);
     (result, decided)
@@ -131,7 +131,7 @@ async fn a_connection_that_was_ended_while_a_batch_was_decided_does_it_once() {
             let run = database.run(end);
             tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(run));
         }
-        decide(&rules, book, command.clone())
+        decide(&rules, book, &command)
     };
     let (answer, _) = house.store.transact(&keys, judge).await.unwrap();
     assert!(matches!(answer, Ok(Outcome::Credited(_))));

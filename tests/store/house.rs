@@ -7,7 +7,7 @@ use chappe::vault::{MasterKey, Vault};
 use chappe_core::command::{Caller, Entered};
 use chappe_core::ledger::Kind;
 use chappe_core::{
-    Book, Command, Keys, Mode, Money, Outcome, Rejection, RequestId, Rules, Time, View, decide,
+    Book, Command, Keys, Mode, Money, News, Outcome, Rejection, RequestId, Rules, Time, View, decide,
 };
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -76,13 +76,13 @@ pub(crate) async fn run(store: &mut Store, rules: &Rules, commands: &[Command]) 
     commands.iter().for_each(|command| command.add_keys(&mut keys));
     let judge = |book: &mut Book| -> Vec<Result<Outcome, Rejection>> {
         book.lease_room = 8;
-        commands.iter().map(|command| decide(rules, book, command.clone())).collect()
+        commands.iter().map(|command| decide(rules, book, command)).collect()
     };
     store.transact(&keys, judge).await
 }
 
 /// What came of a batch.
-pub(crate) type Batch = Result<(Vec<Result<Outcome, Rejection>>, Book), StoreError>;
+pub(crate) type Batch = Result<(Vec<Result<Outcome, Rejection>>, News), StoreError>;
 
 pub(crate) fn credit(caller: Caller, now: Time, micros: i64, reference: Option<&str>) -> Command {
     Command::Credit {

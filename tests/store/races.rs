@@ -40,7 +40,7 @@ async fn collide(
                 tokio::task::block_in_place(|| both_loaded.wait());
             }
             decided.fetch_add(1, Ordering::Relaxed);
-            vec![decide(rules, book, command.clone())]
+            vec![decide(rules, book, &command)]
         };
         (keys, judge)
     };
