@@ -131,6 +131,25 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
+impl DatabaseUrl {
+    /// The URL, if there is one.
+    pub fn get(&self) -> Option<&str> {
+        Some(self.0.trim()).filter(|url| !url.is_empty())
+    }
+}
+
+impl From<&str> for DatabaseUrl {
+    fn from(url: &str) -> DatabaseUrl {
+        DatabaseUrl(url.to_owned())
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabaseUrl(…)")
+    }
+}
+
 /// A price in a variable, as it is written there. Like every variable it would else be read as a float.
 struct PriceVariable {
     environment: Env,
@@ -159,25 +178,6 @@ impl Provider for PriceVariable {
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         let value = figment::util::nest(&self.setting, self.text.clone().into());
         Ok(Profile::Default.collect(value.into_dict().unwrap_or_default()))
-    }
-}
-
-impl DatabaseUrl {
-    /// The URL, if there is one.
-    pub fn get(&self) -> Option<&str> {
-        Some(self.0.trim()).filter(|url| !url.is_empty())
-    }
-}
-
-impl From<&str> for DatabaseUrl {
-    fn from(url: &str) -> DatabaseUrl {
-        DatabaseUrl(url.to_owned())
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DatabaseUrl(…)")
     }
 }
 

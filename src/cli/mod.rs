@@ -177,6 +177,17 @@ impl Place {
     }
 }
 
+/// Opens the database that the configuration names, and brings it up to date.
+async fn open_store(config: &Config, vault: Vault) -> anyhow::Result<Store> {
+    Ok(match config.database.get() {
+        Some(url) => Store::open_postgres(url, vault).await?,
+        None => {
+            create_directory(&config.data)?;
+            Store::open_sqlite(&config.data, vault, Durability::Full)?
+        }
+    })
+}
+
 /// Carries one command of the operator out, in a batch of its own.
 async fn carry_out(
     store: &mut Store,
@@ -187,17 +198,6 @@ async fn carry_out(
     command.add_keys(&mut keys);
     let (judged, _) = store.transact(&keys, |book| decide(rules, book, command)).await?;
     Ok(judged)
-}
-
-/// Opens the database that the configuration names, and brings it up to date.
-async fn open_store(config: &Config, vault: Vault) -> anyhow::Result<Store> {
-    Ok(match config.database.get() {
-        Some(url) => Store::open_postgres(url, vault).await?,
-        None => {
-            create_directory(&config.data)?;
-            Store::open_sqlite(&config.data, vault, Durability::Full)?
-        }
-    })
 }
 
 /// Creates a data directory that only its owner can look into.

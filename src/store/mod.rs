@@ -87,20 +87,20 @@ impl Store {
         }
     }
 
+    /// The lane of this server's request ids; see [`RequestId::LANES`].
+    pub fn lane(&self) -> u8 {
+        match self {
+            Store::Sqlite(_) => 0,
+            Store::Postgres(writer) => writer.lane(),
+        }
+    }
+
     /// What makes this store's commits durable from now on: once it serves, [`Store::transact`] leaves that to the
     /// caller, so that the disk can work on one batch while the next is decided.
     pub fn log(&self) -> Result<Log, StoreError> {
         match self {
             Store::Sqlite(writer) => writer.log(),
             Store::Postgres(_) => Ok(Log::AtOnce),
-        }
-    }
-
-    /// The lane of this server's request ids; see [`RequestId::LANES`].
-    pub fn lane(&self) -> u8 {
-        match self {
-            Store::Sqlite(_) => 0,
-            Store::Postgres(writer) => writer.lane(),
         }
     }
 

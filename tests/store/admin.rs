@@ -202,5 +202,12 @@ async fn money_for_one_reference_is_booked_once(mut house: House) {
     let answers = house.batch(&commands).await;
     assert!(matches!(answers[0], Ok(Outcome::Credited(_))));
     assert_eq!(answers[1], Ok(Outcome::AlreadyCredited));
+    house.credit(bob, -3, Some("correction")).await.unwrap();
+    for (reference, customer, micros) in [("invoice 1", "alice", 5), ("correction", "bob", -3)] {
+        let row = house.reader.booking(reference).await.unwrap().unwrap();
+        assert_eq!((row.customer.as_str(), row.mode, row.amount.micros()), (customer, Mode::Live, micros));
+        assert_eq!(row.account, house.account(customer).await.id);
+    }
+    assert!(house.reader.booking("invoice 3").await.unwrap().is_none());
     house.audit().await;
 }

@@ -112,12 +112,12 @@ async fn live(
         house.now = house.now + Duration::from_millis(millis);
         let commands: Vec<_> = (0..=seeded.below(12)).map(|_| command(house, twin, seeded)).collect();
         let expected = twin.run_batch(commands.clone());
-        let (answers, book) = run(&mut house.store, &house.rules, &commands).await.unwrap();
+        let (answers, news) = run(&mut house.store, &house.rules, &commands).await.unwrap();
         for ((command, answer), expected) in commands.iter().zip(&answers).zip(&expected) {
             assert_eq!(answer, expected, "{command:?}");
             met.insert(name(answer));
         }
-        assert_eq!(book.work, twin.work, "what is to be done outside");
+        assert_eq!(news.work, twin.work, "what is to be done outside");
     }
     everything_is_alike(house, twin).await;
 }

@@ -152,8 +152,8 @@ async fn texts_come_back_as_they_were(mut house: House) {
     let reference = Some("NULL".to_owned());
     house.hear(request, &[ChannelEvent::Accepted { reference, poll_at: Some(house.now) }]).await;
     let due = Command::Due { now: house.now, request, may_expire: true };
-    let (_, book) = crate::house::run(&mut house.store, &house.rules, &[due]).await.unwrap();
-    let jobs = format!("{:?}", book.work);
+    let (_, news) = crate::house::run(&mut house.store, &house.rules, &[due]).await.unwrap();
+    let jobs = format!("{:?}", news.work);
     assert!(jobs.contains("reference: Some(\"NULL\")"), "{jobs}");
 }
 

@@ -155,15 +155,14 @@ impl Reader {
                     FROM transfer JOIN account ON account.id = transfer.account_id
                         JOIN customer ON customer.id = account.customer_id
                     WHERE transfer.reference = $1";
-        let booking = |row: &Row| {
-            Ok(BookingRow {
-                account: AccountId(get(row, 0)?),
-                customer: get(row, 1)?,
-                mode: parsed("mode", Mode::parse(get(row, 2)?))?,
-                amount: Money::from_micros(get(row, 3)?),
-            })
-        };
-        self.query(find, &[&reference]).await?.first().map(booking).transpose()
+        let found = self.query(find, &[&reference]).await?;
+        let Some(row) = found.first() else { return Ok(None) };
+        Ok(Some(BookingRow {
+            account: AccountId(get(row, 0)?),
+            customer: get(row, 1)?,
+            mode: parsed("mode", Mode::parse(get(row, 2)?))?,
+            amount: Money::from_micros(get(row, 3)?),
+        }))
     }
 
     /// See [`super::super::Reader::sandbox_messages`].
