@@ -40,6 +40,33 @@ async fn what_cannot_be_opened_says_why() {
 }
 
 #[tokio::test]
+async fn a_database_that_cannot_be_written_to_is_refused() {
+    let database = database().await;
+    let name = &database.name;
+    let beside = Database { name: "postgres".to_owned(), ..database.clone() };
+    beside.run(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
+    assert!(refusal(&database.url()).await.contains("this server is read-only (a standby?)"));
+    let role = format!("nobody_{name}");
+    beside.run(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 0")).await;
+    assert!(refusal(&of(&database, &role, "x", "")).await.contains("stop what holds its connections"));
+    // The owner of a database need not be more than that.
+    beside.run(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
+    database
+        .run(&format!("ALTER ROLE {role} CONNECTION LIMIT -1; ALTER DATABASE {name} OWNER TO {role}"))
+        .await;
+    Store::open_postgres(&of(&database, &role, "x", ""), vault()).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_several_servers_the_one_that_answers_is_taken() {
+    let house = House::postgres().await;
+    let Database { port, name } = house.database();
+    let url = format!("postgres://chappe@127.0.0.1:1,127.0.0.1:{port}/{name}");
+    let store = Store::open_postgres(&url, vault()).await.unwrap();
+    assert_eq!(store.reader().unwrap().accounts(None).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
 async fn a_database_of_another_kind_or_another_program_is_refused() {
     let other = database().await;
     other.run("CREATE TABLE account (id integer)").await;
@@ -47,8 +74,7 @@ async fn a_database_of_another_kind_or_another_program_is_refused() {
     let latin = Database { name: "latin".to_owned(), ..other.clone() };
     other.run("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0").await;
     assert!(refusal(&latin.url()).await.contains("ENCODING 'UTF8'"));
-    let standby = "ALTER ROLE chappe IN DATABASE latin SET default_transaction_read_only = on";
-    other.run(standby).await;
+    other.run("ALTER DATABASE latin CONNECTION LIMIT 0").await;
 }
 
 #[tokio::test]

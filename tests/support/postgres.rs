@@ -1,12 +1,12 @@
-//! A PostgreSQL of this process's own: a throw-away cluster on a free port, stopped and removed when the process ends,
-//! however it ends. Each test gets a database of its own.
+//! A PostgreSQL for the tests: a throw-away cluster on a free port, stopped and removed when the tests end, however they
+//! end. Where each test is a process of its own, those of one run share a cluster. Each test gets its own database.
 
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{ChildStdin, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -23,8 +23,7 @@ pub(crate) struct Cluster {
     pub(crate) port: u16,
     directory: PathBuf,
     /// Whoever holds the other end of this pipe stops the server when it closes.
-    _until: ChildStdin,
-    _watch: Child,
+    _until: Option<ChildStdin>,
 }
 
 /// A database of one test.
@@ -37,13 +36,19 @@ pub(crate) struct Database {
 /// The cluster of this process.
 pub(crate) fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(Cluster::start)
+    CLUSTER.get_or_init(|| match std::env::var("NEXTEST_RUN_ID") {
+        Ok(run) => Cluster::shared(&run),
+        Err(_) => {
+            let directory = tempfile::Builder::new().prefix("chappe-postgres-").tempdir().unwrap().keep();
+            Cluster::start(directory, None)
+        }
+    })
 }
 
 /// A new, empty database.
 pub(crate) async fn database() -> Database {
     static NEXT: AtomicU32 = AtomicU32::new(1);
-    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     // The cluster starts on a thread that may wait.
     let port = tokio::task::spawn_blocking(|| cluster().port).await.unwrap();
     let home = Database { port, name: "postgres".to_owned() };
@@ -89,10 +94,24 @@ impl Database {
 }
 
 impl Cluster {
-    fn start() -> Cluster {
+    /// The cluster of a run of many processes: the first one starts it, and it ends with the process that started them.
+    fn shared(run: &str) -> Cluster {
+        let directory = std::env::temp_dir().join(format!("chappe-postgres-{run}"));
+        let lock = fs::File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("postgres.lock")).unwrap();
+        lock.lock().unwrap();
+        if let Ok(port) = fs::read_to_string(directory.join("port")) {
+            return Cluster { port: port.parse().unwrap(), directory, _until: None };
+        }
+        fs::create_dir(&directory).unwrap();
+        let cluster = Cluster::start(directory, Some(std::os::unix::process::parent_id()));
+        fs::write(cluster.directory.join("port"), cluster.port.to_string()).unwrap();
+        cluster
+    }
+
+    /// Starts a cluster that lives as long as this process, or as another one.
+    fn start(directory: PathBuf, as_long_as: Option<u32>) -> Cluster {
         let binaries = binaries();
         let owner = owner();
-        let directory = tempfile::Builder::new().prefix("chappe-postgres-").tempdir().unwrap().keep();
         let mine = |path: &Path| {
             if let Some((uid, gid)) = owner {
                 chown(path, Some(uid), Some(gid)).unwrap();
@@ -124,11 +143,17 @@ impl Cluster {
              log_min_messages = warning\n"
         );
         fs::write(data.join("postgresql.auto.conf"), settings).unwrap();
-        // The shell ends the server when its own input ends, which is when this process does.
-        let script = r#""$1" -D "$2" >"$3/log" 2>&1 & server=$!
-            read -r _; kill -INT $server 2>/dev/null; wait $server; cd /; rm -rf "$3""#;
+        // The shell ends the server when its own input ends, which is when this process does; or when another one does.
+        let until = match as_long_as {
+            None => "read -r _".to_owned(),
+            Some(process) => format!("while [ -d /proc/{process} ]; do sleep 0.2; done"),
+        };
+        let script = format!(
+            r#""$1" -D "$2" >"$3/log" 2>&1 & server=$!
+            {until}; kill -INT $server 2>/dev/null; wait $server; cd /; rm -rf "$3""#
+        );
         let mut watch = run(Path::new("/bin/sh"))
-            .args(["-c", script, "sh"])
+            .args(["-c", &script, "sh"])
             .args([&binaries.join("postgres"), &data, &directory])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -136,8 +161,8 @@ impl Cluster {
             .process_group(0)
             .spawn()
             .unwrap();
-        let until = watch.stdin.take().unwrap();
-        let cluster = Cluster { port, directory: directory.clone(), _until: until, _watch: watch };
+        let until = watch.stdin.take();
+        let cluster = Cluster { port, directory: directory.clone(), _until: until };
         cluster.first_words(&format!("CREATE ROLE {CAREFUL} LOGIN PASSWORD '{PASSWORD}'"));
         cluster
     }
