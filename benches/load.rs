@@ -15,6 +15,11 @@
 
 #[path = "load/client.rs"]
 mod client;
+#[path = "../tests/support/postgres.rs"]
+#[allow(dead_code, clippy::disallowed_methods)] // The tests use all of it.
+mod database;
+#[path = "load/postgres.rs"]
+mod postgres;
 #[path = "load/server.rs"]
 mod server;
 
@@ -31,17 +36,15 @@ fn main() {
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     match args.next().as_deref() {
         Some("echo") => server::echo(),
+        Some(binary) if args.next().as_deref() == Some("postgres") => postgres::bench(&PathBuf::from(binary)),
         Some(binary) => bench(&PathBuf::from(binary)),
         None => panic!("give the path of the chappe program; `./bench` does"),
     }
 }
 
 fn bench(chappe: &std::path::Path) {
-    let seconds: u64 =
-        std::env::var("CHAPPE_BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
-    let rounds: usize =
-        std::env::var("CHAPPE_BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
-    let span = Duration::from_secs(seconds);
+    let (span, rounds) = (span(), rounds());
+    let seconds = span.as_secs();
     let data = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-data");
     let _ = std::fs::remove_dir_all(&data);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -103,6 +106,16 @@ fn bench(chappe: &std::path::Path) {
     let _ = std::fs::remove_dir_all(&data);
 }
 
+/// How long each load lasts.
+fn span() -> Duration {
+    let seconds = std::env::var("CHAPPE_BENCH_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(4))
+}
+
+fn rounds() -> usize {
+    std::env::var("CHAPPE_BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
+}
+
 /// One caller alone: how much is added to what the disk itself takes.
 fn one_connection(chappe: &std::path::Path, data: &std::path::Path, mut numbers: u64, rounds: usize) {
     println!("\n{:<38} {:>12} {:>12} {:>12}", "one connection, p50 in ms", "fdatasync", "send", "added");
@@ -160,9 +173,10 @@ fn check(target: &Target, request: &str) -> Vec<u8> {
 
 fn post(target: &Target, method: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST /{method} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n\
+        "POST /{method} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",
         target.address,
+        target.token.as_deref().unwrap_or(TOKEN),
         body.len()
     )
     .into_bytes()

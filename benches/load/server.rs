@@ -14,7 +14,8 @@ use std::process::{Child, Command, Stdio};
 #[derive(Clone)]
 pub struct Target {
     pub address: SocketAddr,
-    pub is_chappe: bool,
+    /// The token to call with; the echo takes none.
+    pub token: Option<String>,
 }
 
 /// A server as a process of its own; ended when dropped.
@@ -39,7 +40,7 @@ impl Process {
     pub fn echo() -> Process {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg("echo");
-        Process::start(command, false)
+        Process::start(command, "")
     }
 
     /// A fresh database on the disk.
@@ -49,17 +50,19 @@ impl Process {
         command
             .args(["dev", "--listen", "127.0.0.1:0", "--balance", "100000000", "--token", TOKEN, "--data"])
             .arg(data);
-        Process::start(command, true)
+        Process::start(command, TOKEN)
     }
 
-    fn start(mut command: Command, is_chappe: bool) -> Process {
+    /// Starts a server that says when it is ready.
+    pub fn start(mut command: Command, token: &str) -> Process {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = lines
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("ready http://").map(str::to_owned));
         let address = ready.expect("the server starts").parse().unwrap();
-        Process { child, target: Target { address, is_chappe } }
+        let token = (!token.is_empty()).then(|| token.to_owned());
+        Process { child, target: Target { address, token } }
     }
 
     /// Waits until every message was delivered, so that what follows is measured alone.

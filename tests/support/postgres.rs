@@ -109,6 +109,7 @@ impl Cluster {
     }
 
     /// Starts a cluster that lives as long as this process, or as another one.
+    #[allow(clippy::zombie_processes)] // Whoever watches over it outlives this process.
     fn start(directory: PathBuf, as_long_as: Option<u32>) -> Cluster {
         let binaries = binaries();
         let owner = owner();
@@ -204,6 +205,11 @@ fn certificate(data: &Path, mine: &dyn Fn(&Path)) {
 fn succeed(what: &str, output: std::io::Result<Output>) {
     let output = output.unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// One of PostgreSQL's programs.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    binaries().join(name)
 }
 
 /// Where the programs of PostgreSQL are: the newest ones of the system, or those in the path.
