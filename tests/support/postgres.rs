@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -24,6 +24,7 @@ pub(crate) struct Cluster {
     directory: PathBuf,
     /// Whoever holds the other end of this pipe stops the server when it closes.
     _until: Option<ChildStdin>,
+    _watch: Option<Child>,
 }
 
 /// A database of one test.
@@ -100,7 +101,7 @@ impl Cluster {
         let lock = fs::File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("postgres.lock")).unwrap();
         lock.lock().unwrap();
         if let Ok(port) = fs::read_to_string(directory.join("port")) {
-            return Cluster { port: port.parse().unwrap(), directory, _until: None };
+            return Cluster { port: port.parse().unwrap(), directory, _until: None, _watch: None };
         }
         fs::create_dir(&directory).unwrap();
         let cluster = Cluster::start(directory, Some(std::os::unix::process::parent_id()));
@@ -163,7 +164,7 @@ impl Cluster {
             .spawn()
             .unwrap();
         let until = watch.stdin.take();
-        let cluster = Cluster { port, directory: directory.clone(), _until: until };
+        let cluster = Cluster { port, directory: directory.clone(), _until: until, _watch: Some(watch) };
         cluster.first_words(&format!("CREATE ROLE {CAREFUL} LOGIN PASSWORD '{PASSWORD}'"));
         cluster
     }
