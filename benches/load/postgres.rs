@@ -18,7 +18,10 @@ pub fn bench(chappe: &Path) {
     let house = House::new(chappe, &database);
     runtime.block_on(database.run(include_str!("../naive/schema.sql")));
 
-    println!("{rounds} rounds of {} s each, {CONNECTIONS} connections; medians\n", span.as_secs());
+    println!(
+        "{rounds} rounds of {} s each, {CONNECTIONS} connections to each node; medians\n",
+        span.as_secs()
+    );
     let (mut naive, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
     let mut numbers = 393_000_000_000u64;
     for _ in 0..rounds {
@@ -49,9 +52,8 @@ fn naive_per_second(database: &Database, span: Duration) -> f64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// The connections are shared out among the nodes, each with a load of its own.
+/// As many connections to each node, each with a load of its own.
 fn sent_per_second(nodes: &[&Target], span: Duration, numbers: &mut u64) -> f64 {
-    let connections = CONNECTIONS / nodes.len();
     let mut starts = Vec::new();
     for _ in nodes {
         starts.push(*numbers);
@@ -63,7 +65,7 @@ fn sent_per_second(nodes: &[&Target], span: Duration, numbers: &mut u64) -> f64 
             .zip(starts)
             .map(|(node, mut first)| {
                 scope.spawn(move || {
-                    run(node, connections, span, sends(node, &mut first, usize::MAX)).per_second()
+                    run(node, CONNECTIONS, span, sends(node, &mut first, usize::MAX)).per_second()
                 })
             })
             .collect();
