@@ -10,6 +10,7 @@ pub mod postgres;
 mod records;
 pub mod sqlite;
 
+pub use postgres::{Bell, TEXT_MAX_BYTES};
 pub use records::{
     AccountRow, AuditFinding, BookingRow, Busy, DueReport, NewToken, RequestRow, SandboxRow, StoreError,
     TokenRow, TokenUse,
@@ -374,6 +375,19 @@ impl Reader {
         match self {
             Reader::Sqlite(reader) => reader.request(request),
             Reader::Postgres(reader) => reader.request(request).await,
+        }
+    }
+
+    /// Whether other servers may work on this database.
+    pub fn has_neighbours(&self) -> bool {
+        matches!(self, Reader::Postgres(_))
+    }
+
+    /// A bell between the servers of this database; `None` where there can be only one.
+    pub async fn bell(&self) -> Result<Option<Bell>, StoreError> {
+        match self {
+            Reader::Sqlite(_) => Ok(None),
+            Reader::Postgres(reader) => reader.bell().await.map(Some),
         }
     }
 

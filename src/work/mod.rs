@@ -3,6 +3,7 @@
 
 pub mod deliver;
 pub mod due;
+mod neighbours;
 pub mod report;
 pub mod upkeep;
 pub mod wake;
@@ -38,6 +39,9 @@ impl Workers {
         tasks.spawn(due::run(app.clone(), stopped.clone()));
         tasks.spawn(report::run(app.clone(), stopped.clone()));
         tasks.spawn(upkeep::run(app.clone(), stopped.clone()));
+        if app.reader.has_neighbours() {
+            tasks.spawn(neighbours::run(app.clone(), stopped.clone()));
+        }
         tasks.spawn(upkeep::forget(app.clone(), stopped));
         Workers { tasks, stop }
     }

@@ -97,3 +97,33 @@ fn what_is_wrong_with_it_is_said_without_its_password() {
         }
     }
 }
+
+#[test]
+fn pages_of_one_server_are_live_with_what_happens_at_another() {
+    use std::io::{BufRead, BufReader, Write};
+    let operator = operator(&empty());
+    operator.table(&[("account create alice", 0, "alice")]);
+    let token = operator.json("token create alice --test")["token"].as_str().unwrap().to_owned();
+    operator.table(&[("credit alice 1 --test", 0, "booked")]);
+    let (first, second) = (serve(&operator), serve(&operator));
+    let mut page = std::net::TcpStream::connect(second.address()).unwrap();
+    page.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
+    write!(
+        page,
+        "GET /sandbox/events HTTP/1.1\r\nHost: chappe\r\nAuthorization: Bearer {token}\r\n\
+         X-Forwarded-For: 192.0.2.7\r\n\r\n"
+    )
+    .unwrap();
+    let mut lines = BufReader::new(page).lines();
+    let mut caller = Connection::open(first.address(), &token).unwrap();
+    // The servers begin to hear each other soon after they are ready, not before.
+    let heard = (0..10).any(|number| {
+        let params = json!({ "phone_number": format!("+1415555012{number}"), "code": "4711" });
+        caller.call_with("sendVerificationMessage", &params, "X-Forwarded-For: 192.0.2.7\r\n").unwrap();
+        lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("data: {\"request_id\""))
+    });
+    assert!(heard, "nothing was shown");
+    drop(lines);
+    assert_eq!(first.stop().code, Some(0));
+    assert_eq!(second.stop().code, Some(0));
+}

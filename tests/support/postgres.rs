@@ -209,6 +209,7 @@ fn succeed(what: &str, output: std::io::Result<Output>) {
 }
 
 /// One of PostgreSQL's programs.
+#[allow(dead_code)] // The benchmark uses it.
 pub(crate) fn tool(name: &str) -> PathBuf {
     binaries().join(name)
 }

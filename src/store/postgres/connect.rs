@@ -5,9 +5,11 @@ use super::error::READ_ONLY;
 use super::statements::Statements;
 use crate::store::records::StoreError;
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use std::future::poll_fn;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio_postgres::Client;
+use tokio::sync::mpsc;
+use tokio_postgres::{AsyncMessage, Client, Notification};
 
 /// The oldest server that is known to do.
 const OLDEST_SERVER: i32 = 150_000;
@@ -29,6 +31,9 @@ const WRITER_SETTINGS: &str = "
     SET lock_timeout = '5s';
     SET idle_in_transaction_session_timeout = '10s';
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';";
+
+/// How many notifications may wait to be heard.
+const NOTIFICATIONS_MAX: usize = 256;
 
 const READER_SETTINGS: &str = "SET jit = off; SET statement_timeout = '10s';";
 
@@ -83,6 +88,28 @@ impl Session {
     pub(super) fn statements(&self) -> Result<&Statements, StoreError> {
         self.statements.as_ref().ok_or_else(|| StoreError::Other("statements are not prepared".to_owned()))
     }
+}
+
+/// A connection that also hears what others notify. What finds no room is dropped.
+pub(super) async fn listening(
+    address: &Address,
+) -> Result<(Client, mpsc::Receiver<Notification>), StoreError> {
+    let late = |_| StoreError::Unreachable("it did not answer in time".to_owned());
+    let connecting = address.config.connect(address.tls.clone());
+    let (client, mut connection) = tokio::time::timeout(CONNECT_MAX, connecting).await.map_err(late)??;
+    let (heard, hearing) = mpsc::channel(NOTIFICATIONS_MAX);
+    // Ends when the client is dropped, or when the connection is lost, which closes the channel.
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notification(notification) = message
+                && heard.try_send(notification).is_err()
+            {
+                tracing::debug!("news of another server found no room");
+            }
+        }
+    });
+    client.batch_execute(READER_SETTINGS).await?;
+    Ok((client, hearing))
 }
 
 /// Looks at the server before anything is written: whether it can do, and which process of it serves us.

@@ -7,6 +7,7 @@
 mod address;
 mod admin;
 mod audit;
+mod bell;
 mod connect;
 mod error;
 mod load;
@@ -16,6 +17,8 @@ mod reads;
 mod rows;
 mod save;
 mod statements;
+
+pub use bell::{Bell, TEXT_MAX_BYTES};
 
 use super::records::StoreError;
 use crate::vault::Vault;
@@ -68,6 +71,7 @@ pub struct Writer {
 /// Reading connections: a few, shared by whoever reads.
 #[derive(Clone)]
 pub struct Reader {
+    address: Arc<Address>,
     pool: Pool,
     vault: Vault,
     lane: Arc<SharedLane>,
@@ -161,7 +165,12 @@ impl Writer {
     /// A reader beside this writer.
     pub fn reader(&self) -> Result<Reader, StoreError> {
         let pool = connect::pool(&self.address)?;
-        Ok(Reader { pool, vault: self.vault.clone(), lane: self.shared_lane.clone() })
+        Ok(Reader {
+            address: Arc::new(self.address.clone()),
+            pool,
+            vault: self.vault.clone(),
+            lane: self.shared_lane.clone(),
+        })
     }
 
     /// See [`super::Store::last_request`].
@@ -405,8 +414,10 @@ impl Reader {
     /// Connects to the database that `url` names, to read.
     pub async fn open(url: &str, vault: Vault) -> Result<Reader, StoreError> {
         let address = Address::parse(url)?;
-        let reader = Reader { pool: connect::pool(&address)?, vault, lane: Arc::default() };
-        let connection = reader.connection().await.map_err(|error| error.at(&address.place))?;
+        let pool = connect::pool(&address)?;
+        let reader = Reader { address: Arc::new(address), pool, vault, lane: Arc::default() };
+        let place = &reader.address.place;
+        let connection = reader.connection().await.map_err(|error| error.at(place))?;
         migrate::check(&connection, &reader.vault).await?;
         drop(connection);
         Ok(reader)
