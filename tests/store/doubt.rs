@@ -66,6 +66,33 @@ async fn a_commit_whose_answer_was_lost_is_not_done_again() {
     house.audit().await;
 }
 
+/// The commit is still on its way when the new connection is there, and the old one cannot be ended: it is waited for.
+#[tokio::test]
+async fn a_commit_that_comes_late_is_not_done_again() {
+    let mut house = House::postgres().await;
+    let database = house.database().clone();
+    let role = format!("plain_{}", database.name);
+    database
+        .run(&format!(
+            "CREATE ROLE {role} LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};
+             REVOKE EXECUTE ON FUNCTION pg_terminate_backend FROM PUBLIC"
+        ))
+        .await;
+    let proxy = Proxy::to(database.port).await;
+    let url = format!("postgres://{role}@127.0.0.1:{}/{}?sslmode=disable", proxy.port, database.name);
+    let mut store = Store::open_postgres(&url, vault()).await.unwrap();
+    store.start_serving(START, WINDOW).await.unwrap();
+    proxy.cut(Cut::Late);
+    let ((answer, decided), ()) = tokio::join!(credit_once(&mut store, &house), async {
+        database.until_somebody_waits(|| false).await;
+        proxy.let_through();
+    });
+    assert!(matches!(answer, Ok(Ok(Outcome::Credited(_)))), "{answer:?}");
+    assert_eq!(decided, 1);
+    assert_eq!(house.balance(house.people.alice).await, 1_000_005);
+    house.audit().await;
+}
+
 #[tokio::test]
 async fn what_cannot_be_found_out_is_not_answered_as_done() {
     let mut house = House::postgres().await;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// What happens at the next COMMIT that comes along; once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(crate) enum Cut {
     After,
     /// The client is cut; the server keeps waiting in the middle of the transaction.
     Hanging,
+    /// The client is cut; the server hears of it only when it is told by [`Proxy::let_through`].
+    Late,
     /// The server has done it, its answer is lost, and nobody gets through any more.
     AfterForGood,
 }
@@ -28,6 +31,7 @@ struct Plan {
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     plan: Arc<Mutex<Plan>>,
+    late: Arc<Notify>,
 }
 
 impl Proxy {
@@ -36,7 +40,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let plan: Arc<Mutex<Plan>> = Arc::default();
-        let proxy = Proxy { port, plan: plan.clone() };
+        let late = Arc::new(Notify::new());
+        let proxy = Proxy { port, plan: plan.clone(), late: late.clone() };
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
@@ -44,7 +49,7 @@ impl Proxy {
                     continue;
                 }
                 let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
-                tokio::spawn(carry(client, server, plan.clone()));
+                tokio::spawn(carry(client, server, plan.clone(), late.clone()));
             }
         });
         proxy
@@ -59,12 +64,17 @@ impl Proxy {
         self.plan.lock().unwrap().cut.is_none()
     }
 
+    /// Lets the COMMIT through that is late.
+    pub(crate) fn let_through(&self) {
+        self.late.notify_one();
+    }
+
     pub(crate) fn open(&self) {
         self.plan.lock().unwrap().closed = false;
     }
 }
 
-async fn carry(client: TcpStream, server: TcpStream, plan: Arc<Mutex<Plan>>) {
+async fn carry(client: TcpStream, server: TcpStream, plan: Arc<Mutex<Plan>>, late: Arc<Notify>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let cut = {
@@ -95,6 +105,14 @@ async fn carry(client: TcpStream, server: TcpStream, plan: Arc<Mutex<Plan>>) {
             drop((from_client, to_client));
             // Until the server has had enough of it.
             let mut rest = Vec::new();
+            let _ = from_server.read_to_end(&mut rest).await;
+        }
+        Some(Cut::Late) => {
+            drop((from_client, to_client));
+            late.notified().await;
+            let _ = to_server.write_all(&message(b'Q', b"COMMIT\0")).await;
+            let mut rest = Vec::new();
+            drop(to_server);
             let _ = from_server.read_to_end(&mut rest).await;
         }
         Some(Cut::Before) | None => {}

@@ -2,12 +2,13 @@
 //! something could go wrong is made sure of, not waited for.
 
 use crate::house::{Batch, House, START, WINDOW, credit, fresh_id};
-use crate::reference::{OTHER, Order, PHONE, to};
+use crate::reference::{CODE, OTHER, Order, PHONE, WRONG, mac, to};
 use chappe::store::Store;
-use chappe_core::command::Caller;
-use chappe_core::{Book, Command, Keys, Outcome, Rejection, Rules, decide};
+use chappe_core::command::{Caller, Entered, Idempotency};
+use chappe_core::report::Attempt;
+use chappe_core::{Book, Command, Keys, Outcome, Rejection, ReportId, Rules, Verification, decide};
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Two stores over one database.
 async fn pair(house: &House) -> (Store, Store) {
@@ -153,17 +154,15 @@ async fn under_contention_every_limit_and_every_balance_holds() {
 async fn a_deadlock_is_survived() {
     let mut house = House::postgres().await;
     let (alice, bob) = (house.people.alice, house.people.bob);
-    let rival = house.database().client().await;
+    let database = house.database().clone();
+    let rival = database.client().await;
     let lock = |caller: Caller| format!("SELECT FROM account WHERE id = {} FOR UPDATE", caller.account.0);
     rival.batch_execute("SET deadlock_timeout = '10s'; BEGIN").await.unwrap();
     rival.batch_execute(&lock(bob)).await.unwrap();
     let commands = [credit(alice, house.now, 5, None), credit(bob, house.now, 5, None)];
     let (batch, rival_done) = tokio::join!(async { house.batch(&commands).await }, async {
         // Once the batch waits for Bob, having locked Alice.
-        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-                         AND wait_event_type = 'Lock'";
-        let watch = rival_watch(&rival, waits);
-        watch.await;
+        database.until_somebody_waits(|| false).await;
         let locked = rival.batch_execute(&lock(alice)).await;
         let _ = rival.batch_execute("ROLLBACK").await;
         locked
@@ -173,31 +172,140 @@ async fn a_deadlock_is_survived() {
     house.audit().await;
 }
 
-async fn rival_watch(client: &tokio_postgres::Client, waits: &str) {
-    for _ in 0..2_000 {
-        if client.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) > 0 {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+/// Lets `second` come while `first` is being decided: it gets as far as the locks let it.
+async fn overtake(house: &House, first: Command, second: Command) -> (Answer, Answer) {
+    let (mut one, mut two) = pair(house).await;
+    let (rules, database) = (&house.rules, house.database());
+    let done = &AtomicBool::new(false);
+    let late = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let batch = runtime.block_on(crate::house::run(&mut two, rules, std::slice::from_ref(&second)));
+        done.store(true, Ordering::Release);
+        answer(batch)
+    };
+    std::thread::scope(|scope| {
+        let mut late = Some(late);
+        let mut running = None;
+        let mut keys = Keys::default();
+        first.add_keys(&mut keys);
+        let judge = |book: &mut Book| {
+            if let Some(late) = late.take() {
+                running = Some(scope.spawn(late));
+                let wait = database.until_somebody_waits(|| done.load(Ordering::Acquire));
+                tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(wait));
+            }
+            book.lease_room = 8;
+            vec![decide(rules, book, &first)]
+        };
+        let batch = one.transact(&keys, judge);
+        let early = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(batch));
+        (answer(early), running.unwrap().join().unwrap())
+    })
+}
+
+type Answer = Result<Outcome, Rejection>;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_last_message_to_a_number_is_sent_once() {
+    let mut house = House::postgres().await;
+    let (alice, bob) = (house.people.alice, house.people.bob);
+    for _ in 0..4 {
+        house.send(alice, &to(PHONE)).await.unwrap();
     }
-    panic!("nobody waits");
+    let (first, second) = (send(&house, alice, &to(PHONE)), send(&house, bob, &to(PHONE)));
+    let (first, second) = overtake(&house, first, second).await;
+    assert!(first.is_ok(), "{first:?}");
+    assert_eq!(second, Err(Rejection::FloodWait(600)));
+    house.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_last_money_is_spent_once() {
+    let mut house = House::postgres().await;
+    let alice = house.people.alice;
+    house.credit(alice, 10_000 - 1_000_000, None).await.unwrap();
+    let (first, second) = (send(&house, alice, &to(PHONE)), send(&house, alice, &to(OTHER)));
+    let (first, second) = overtake(&house, first, second).await;
+    assert!(first.is_ok(), "{first:?}");
+    assert_eq!(second, Err(Rejection::BalanceNotEnough));
+    house.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_key_makes_one_message() {
+    let mut house = House::postgres().await;
+    let alice = house.people.alice;
+    let order = Order { key: Some(Idempotency { key: [1; 32], body: [2; 32] }), ..to(PHONE) };
+    let (first, second) = (send(&house, alice, &order), send(&house, alice, &order));
+    let (first, second) = overtake(&house, first, second).await;
+    assert_eq!(first.unwrap(), second.unwrap(), "the very same answer");
+    assert_eq!(house.balance(alice).await, 990_000);
+    house.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_request_is_sent_once() {
+    let mut house = House::postgres().await;
+    let alice = house.people.alice;
+    let check = to(PHONE).check_command(alice, house.now, fresh_id());
+    let Ok(Outcome::Request(checked)) = house.command(check).await else { panic!("it was refused") };
+    let order = Order { under: Some(checked.request), ..to(PHONE) };
+    let (first, second) = (send(&house, alice, &order), send(&house, alice, &order));
+    let (first, second) = overtake(&house, first, second).await;
+    assert!(first.is_ok(), "{first:?}");
+    assert_eq!(second, Err(Rejection::MessageAlreadySent));
+    house.audit().await;
+}
+
+/// Every wrong code counts, also the one at another server; and the right one after too many is not told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_guess_goes_uncounted() {
+    let mut house = House::postgres().await;
+    let alice = house.people.alice;
+    let request = house.send(alice, &to(PHONE)).await.unwrap().request;
+    for _ in 0..4 {
+        house.enter(alice, request, WRONG).await.unwrap();
+    }
+    let enter = |code: &str| {
+        let entered = Some(Entered { text: code.into(), mac: mac(request, code) });
+        Command::CheckStatus { caller: alice, now: house.now, request, entered }
+    };
+    let (first, second) = overtake(&house, enter(WRONG), enter(CODE)).await;
+    let verdict = |answer: Answer| match answer {
+        Ok(Outcome::Request(view)) => view.verification.map(|(verdict, _)| verdict),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(verdict(first), Some(Verification::Invalid));
+    assert_eq!(verdict(second), Some(Verification::MaxAttemptsExceeded));
+    house.audit().await;
+}
+
+/// A report that is due, of a message of Alice's.
+async fn due_report(house: &mut House) -> ReportId {
+    let order = Order { callback: true, ..to(OTHER) };
+    let request = house.send(house.people.alice, &order).await.unwrap().request;
+    let events = vec![chappe_core::ChannelEvent::Delivered];
+    house.command(Command::Channel { now: house.now, request, hop: 0, events }).await.unwrap();
+    ReportId { request, seq: 1 }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_report_is_claimed_by_one_server() {
     let mut house = House::postgres().await;
-    let (mut one, mut two) = pair(&house).await;
-    let order = Order { callback: true, ..to(OTHER) };
-    let request = house.send(house.people.alice, &order).await.unwrap().request;
-    let events = vec![chappe_core::ChannelEvent::Delivered];
-    house.command(Command::Channel { now: house.now, request, hop: 0, events }).await.unwrap();
-    let claim = Command::ClaimReport { now: house.now, report: chappe_core::ReportId { request, seq: 1 } };
-    // The account's lock keeps them apart, so they cannot both be loaded: one after the other then.
-    let (first, second) = tokio::join!(
-        crate::house::run(&mut one, &house.rules, std::slice::from_ref(&claim)),
-        crate::house::run(&mut two, &house.rules, std::slice::from_ref(&claim)),
-    );
-    let answers = [answer(first), answer(second)];
-    let claimed = answers.iter().filter(|answer| matches!(answer, Ok(Outcome::Report(_)))).count();
-    assert_eq!((claimed, answers.contains(&Ok(Outcome::Done))), (1, true));
+    let claim = Command::ClaimReport { now: house.now, report: due_report(&mut house).await };
+    let (first, second) = overtake(&house, claim.clone(), claim).await;
+    assert!(matches!(first, Ok(Outcome::Report(_))), "{first:?}");
+    assert_eq!(second, Ok(Outcome::Done));
+}
+
+/// A concluded report is named alone: its account is found by its request, and locked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_attempt_at_a_report_is_counted() {
+    let mut house = House::postgres().await;
+    let report = due_report(&mut house).await;
+    let attempt = Attempt::Failed("503".to_owned());
+    let conclude = Command::ConcludeReport { now: house.now, report, attempt, jitter_permille: 0 };
+    let (first, second) = overtake(&house, conclude.clone(), conclude).await;
+    assert_eq!((first, second), (Ok(Outcome::Done), Ok(Outcome::Done)));
+    assert_eq!(house.database().number("SELECT attempts::bigint FROM report").await, 2);
 }

@@ -83,6 +83,20 @@ impl Database {
             .unwrap_or_else(|error| panic!("{statements}: {error:?}"));
     }
 
+    /// Waits until somebody waits for a lock in this database, or `over` says that there is nothing to wait for.
+    pub(crate) async fn until_somebody_waits(&self, over: impl Fn() -> bool) {
+        let waits = "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let client = self.client().await;
+        for _ in 0..2_000 {
+            if over() || client.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("nobody waits");
+    }
+
     /// The only value of the only row.
     pub(crate) async fn number(&self, query: &str) -> i64 {
         self.client()
