@@ -1,27 +1,30 @@
-//! A whole server in this process: the application over a real SQLite file, the engine on its thread, the workers, and
-//! the real HTTP server on a free port. Whatever is started is stopped when it is dropped, and its books are audited.
+//! A whole server in this process: the application over a real SQLite file or, where `WIRE_DATABASE=postgres` says so, a
+//! PostgreSQL database; the engine on its thread, the workers, and the real HTTP server on a free port. Whatever is started is stopped when it is dropped, and its books are audited.
 
 use super::http::{Answer, Connection, Events, Request};
 use super::must;
+use super::postgres::{Database, database};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use chappe::app::{App, Engines, Settings};
 use chappe::config::Config;
 use chappe::env::{Clock, Random};
 use chappe::net::server::bind;
-use chappe::store::{AccountRow, Durability, NewToken, Reader, Store, TokenRow};
+use chappe::store::{
+    AccountRow, AuditFinding, Durability, NewToken, Reader, Store, TokenRow, postgres, sqlite,
+};
 use chappe::vault::{MasterKey, Vault};
 use chappe::work::Workers;
 use chappe::{api, console};
 use chappe_core::ledger::Kind;
 use chappe_core::{AccountId, Command, Keys, Mode, Money, Phone, RequestId, Time, decide};
-use futures_util::FutureExt;
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 /// The tokens of two customers, each with a live and a test account.
 pub(crate) const ALICE: &str = "live-token-of-alice";
@@ -74,28 +77,78 @@ impl Setup {
     }
 }
 
-/// A data directory with its key.
+/// A database with its key.
 #[derive(Debug)]
 pub(crate) struct Home {
-    directory: TempDir,
+    place: Place,
     vault: Vault,
 }
 
+/// Where a database is.
+#[derive(Debug)]
+enum Place {
+    Directory(TempDir),
+    Postgres(Database),
+}
+
+/// Where connections to PostgreSQL live that must go on while a test's own runtime waits for a thread.
+fn background() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+    })
+}
+
 impl Home {
-    fn empty() -> Home {
+    async fn empty() -> Home {
         let vault = Vault::new(&MasterKey::from_bytes([7; 32]));
-        Home { directory: tempfile::tempdir().unwrap(), vault }
+        let place = match std::env::var("WIRE_DATABASE").as_deref() {
+            Err(_) | Ok("sqlite") => Place::Directory(tempfile::tempdir().unwrap()),
+            Ok("postgres") => Place::Postgres(database().await),
+            Ok(other) => panic!("WIRE_DATABASE is sqlite or postgres, not {other:?}"),
+        };
+        Home { place, vault }
     }
 
     /// Opens the database to write, as the command line does beside a running server.
-    pub(crate) fn store(&self) -> Store {
-        // Nothing here cuts the power, so nothing has to wait for the disk.
-        Store::open_sqlite(self.directory.path(), self.vault.clone(), Durability::ProcessOnly).unwrap()
+    pub(crate) async fn store(&self) -> Store {
+        let vault = self.vault.clone();
+        match &self.place {
+            // Nothing here cuts the power, so nothing has to wait for the disk.
+            Place::Directory(directory) => {
+                Store::open_sqlite(directory.path(), vault, Durability::ProcessOnly).unwrap()
+            }
+            Place::Postgres(database) => {
+                let url = database.url();
+                let open = background().spawn(async move { Store::open_postgres(&url, vault).await });
+                open.await.unwrap().unwrap()
+            }
+        }
+    }
+
+    /// What the audit finds.
+    fn audit(&self) -> Vec<AuditFinding> {
+        let vault = self.vault.clone();
+        match &self.place {
+            Place::Directory(directory) => {
+                let reader = sqlite::Reader::open(directory.path(), vault).unwrap();
+                reader.audit(|_| {}).unwrap()
+            }
+            Place::Postgres(database) => {
+                let url = database.url();
+                let audit = async move {
+                    let reader = Reader::Postgres(postgres::Reader::open(&url, vault).await.unwrap());
+                    reader.audit(|_| {}).await.unwrap()
+                };
+                // This thread drives a runtime already, and may not wait on another.
+                std::thread::scope(|scope| scope.spawn(|| background().block_on(audit)).join().unwrap())
+            }
+        }
     }
 
     /// Two customers, their tokens and their money.
     async fn furnish(&self, setup: &Setup) {
-        let mut store = self.store();
+        let mut store = self.store().await;
         let reader = store.reader().unwrap();
         let now = setup.clock.now();
         for (name, live, test) in [("alice", ALICE, ALICE_TEST), ("bob", BOB, BOB_TEST)] {
@@ -119,7 +172,7 @@ impl Home {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let Setup { settings, clock, random, workers, engine, tls, .. } = setup;
         let settings = Settings { sandbox_by_worker: !workers, ..settings };
-        let built = App::build(self.store(), settings, self.vault.clone(), clock, random).await;
+        let built = App::build(self.store().await, settings, self.vault.clone(), clock, random).await;
         let (app, engines) = built.unwrap();
         let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = bound.address();
@@ -177,7 +230,7 @@ impl Server {
     pub(crate) async fn start(tweak: impl FnOnce(&mut Setup)) -> Server {
         let mut setup = Setup::dev();
         tweak(&mut setup);
-        let home = Home::empty();
+        let home = Home::empty().await;
         home.furnish(&setup).await;
         home.serve(setup).await
     }
@@ -202,24 +255,29 @@ impl Server {
         self.engines = None;
     }
 
-    /// Holds the database's write lock, as another process may, until the connection is dropped.
-    pub(crate) fn lock_database(&self) -> rusqlite::Connection {
-        let connection = self.database();
-        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-        connection
-    }
-
-    fn database(&self) -> rusqlite::Connection {
-        let path = self.home.as_ref().unwrap().directory.path().join("chappe.db");
-        let database = rusqlite::Connection::open(path).unwrap();
-        database.busy_timeout(Duration::from_secs(5)).unwrap();
-        database
+    /// Holds what every writer needs, as another process may, until this is dropped.
+    pub(crate) async fn lock_database(&self) -> Box<dyn Send> {
+        match &self.home.as_ref().unwrap().place {
+            Place::Directory(directory) => {
+                let connection = file(directory);
+                connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+                Box::new(connection)
+            }
+            Place::Postgres(database) => {
+                let client = database.client().await;
+                client.batch_execute("BEGIN; LOCK TABLE account IN EXCLUSIVE MODE").await.unwrap();
+                Box::new(client)
+            }
+        }
     }
 
     /// Stops at once, as a process that is told to end: calls and attempts under way are cut off.
     pub(crate) fn stop(mut self) -> Home {
         self.halt();
-        self.home.take().unwrap()
+        let home = self.home.take().unwrap();
+        let findings = home.audit();
+        assert!(findings.is_empty(), "the audit found: {findings:#?}");
+        home
     }
 
     fn halt(&mut self) {
@@ -234,8 +292,8 @@ impl Server {
     }
 
     /// The database, opened to write beside the server.
-    pub(crate) fn store(&self) -> Store {
-        self.home.as_ref().unwrap().store()
+    pub(crate) async fn store(&self) -> Store {
+        self.home.as_ref().unwrap().store().await
     }
 
     pub(crate) fn reader(&self) -> &Reader {
@@ -366,25 +424,9 @@ impl Server {
         seq: u8,
         ready: impl Fn(&ReportState) -> bool,
     ) -> ReportState {
-        let database = self.database();
-        let read = || {
-            let query = "SELECT state, attempts, due_at, leased, last_result FROM report
-                         WHERE request_id = ?1 AND seq = ?2";
-            let row = |row: &rusqlite::Row<'_>| {
-                Ok(ReportState {
-                    state: row.get(0)?,
-                    attempts: row.get(1)?,
-                    due_at: Time::from_micros(row.get(2)?),
-                    leased: row.get(3)?,
-                    last_result: row.get(4)?,
-                })
-            };
-            let request: i64 = request.parse().unwrap();
-            database.query_row(query, rusqlite::params![request, seq], row).ok()
-        };
         let settled = async {
             loop {
-                if let Some(report) = read().filter(|report| ready(report)) {
+                if let Some(report) = self.read_report(request, seq).await.filter(|report| ready(report)) {
                     return report;
                 }
                 self.app.engine.apply(Vec::new()).await.unwrap();
@@ -392,6 +434,44 @@ impl Server {
         };
         must("a report to be written down", settled).await
     }
+
+    async fn read_report(&self, request: &str, seq: u8) -> Option<ReportState> {
+        let request: i64 = request.parse().unwrap();
+        let query = format!(
+            "SELECT state, attempts, due_at, leased, last_result FROM report
+             WHERE request_id = {request} AND seq = {seq}"
+        );
+        match &self.home.as_ref().unwrap().place {
+            Place::Directory(directory) => {
+                let row = |row: &rusqlite::Row<'_>| {
+                    Ok(ReportState {
+                        state: row.get(0)?,
+                        attempts: row.get(1)?,
+                        due_at: Time::from_micros(row.get(2)?),
+                        leased: row.get(3)?,
+                        last_result: row.get(4)?,
+                    })
+                };
+                file(directory).query_row(&query, [], row).ok()
+            }
+            Place::Postgres(database) => {
+                let found = database.client().await.query_opt(&query, &[]).await.unwrap();
+                found.map(|row| ReportState {
+                    state: row.get(0),
+                    attempts: u8::try_from(row.get::<_, i16>(1)).unwrap(),
+                    due_at: Time::from_micros(row.get(2)),
+                    leased: row.get::<_, i16>(3) != 0,
+                    last_result: row.get(4),
+                })
+            }
+        }
+    }
+}
+
+fn file(directory: &TempDir) -> rusqlite::Connection {
+    let database = rusqlite::Connection::open(directory.path().join("chappe.db")).unwrap();
+    database.busy_timeout(Duration::from_secs(5)).unwrap();
+    database
 }
 
 /// A report as the database holds it.
@@ -409,9 +489,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.halt();
         if !std::thread::panicking() {
-            // Reads of SQLite are done at once.
-            let audit = self.app.reader.audit(|_| {}).now_or_never();
-            let findings = audit.expect("an audit that is done at once").unwrap();
+            let Some(home) = &self.home else { return };
+            let findings = home.audit();
             assert!(findings.is_empty(), "the audit found: {findings:#?}");
         }
     }

@@ -212,7 +212,7 @@ async fn report_of_a_revocation() {
     let server = Server::start(|setup| setup.clock_at(sent_at)).await;
     // A magic number that is never delivered to, and Alice's own.
     let phone = "9996630026";
-    let (mut store, account) = (server.store(), server.token(ALICE).await.account);
+    let (mut store, account) = (server.store().await, server.token(ALICE).await.account);
     store.set_own_number(account, chappe_core::Phone::parse(phone)).await.unwrap();
     let send = json!({"phone_number": phone, "code": "1234", "callback_url": receiver.url()});
     let request = server.send_until(send, "accepted").await;

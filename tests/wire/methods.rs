@@ -242,7 +242,7 @@ async fn another_accounts_request_answers_as_an_unknown_one() {
 async fn senders_are_owned_and_verified() {
     let server = server().await;
     let (alice, bob) = (server.token(ALICE).await.account, server.token(BOB).await.account);
-    let (mut store, now) = (server.store(), server.app.clock.now());
+    let (mut store, now) = (server.store().await, server.app.clock.now());
     let name = |text| Username::parse(text).unwrap();
     store.put_sender(alice, &name("Verified_1"), true, now).await.unwrap();
     store.put_sender(alice, &name("unverified"), false, now).await.unwrap();
@@ -401,7 +401,7 @@ async fn a_code_for_one_use_is_used_up() {
     };
     let earlier = server.send(json!({"phone_number": PHONE, "code": "1234"})).await;
     assert_eq!(judge(&earlier, "1234").await, "code_valid");
-    server.store().set_single_use(account, true).await.unwrap();
+    server.store().await.set_single_use(account, true).await.unwrap();
     let request = server.send(json!({"phone_number": PHONE, "code": "1234"})).await;
     assert_eq!(judge(&request, "1234").await, "code_valid");
     server.app.clock.advance(Duration::from_secs(30));
@@ -413,7 +413,7 @@ async fn a_code_for_one_use_is_used_up() {
         let status = server.api("checkVerificationStatus", json!({"request_id": request})).await.result();
         assert_eq!(status["verification_status"]["status"], "code_valid", "it was verified, once");
     }
-    server.store().set_single_use(account, false).await.unwrap();
+    server.store().await.set_single_use(account, false).await.unwrap();
     assert_eq!(judge(&request, "1234").await, "code_valid");
 }
 

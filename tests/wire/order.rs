@@ -79,7 +79,7 @@ async fn scene() -> Scene {
         setup.workers = false;
     })
     .await;
-    let mut store = server.store();
+    let mut store = server.store().await;
     let now = server.app.clock.now();
     let stranger = server.token(BOB).await.id;
     store.allow_token(stranger, &["192.0.2.0/24".parse().unwrap()]).await.unwrap();

@@ -263,7 +263,7 @@ async fn no_account_fills_the_queue() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_database_delays_and_loses_nothing() {
     let server = Server::start(|setup| setup.settings.queue_max = 12).await;
-    let lock = server.lock_database();
+    let lock = server.lock_database().await;
     let mut answers = begin(&server, (0..40).map(|n| send_as(ALICE, 79_120_000_000 + n))).await;
     let first = must("a refusal", answers.recv()).await.unwrap();
     assert_eq!(first.verdict(), (200, "FLOOD_WAIT_1".to_owned()));

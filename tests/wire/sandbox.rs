@@ -72,7 +72,7 @@ async fn a_message_looks_like_this() {
     let server = dev().await;
     let account = server.token(ALICE).await.account;
     let sender = Username::parse("My_Channel").unwrap();
-    server.store().put_sender(account, &sender, true, server.app.clock.now()).await.unwrap();
+    server.store().await.put_sender(account, &sender, true, server.app.clock.now()).await.unwrap();
     let send = json!({"phone_number": PHONE, "code": "0042", "ttl": 60, "sender_username": "my_channel", "payload": "p"});
     let full = server.send_until(send, "delivered").await;
     let plain = delivered(&server, PHONE).await;
@@ -369,7 +369,7 @@ async fn beside_development_a_token_is_needed_whose_messages_go_there() {
     let allowed = ["192.0.2.7/32".parse().unwrap()];
     let account = server.token(ALICE_TEST).await.account;
     let elsewhere = NewToken { account, name: "e", text: "elsewhere", expires_at: None, allowed: &allowed };
-    server.store().create_token(&elsewhere, server.app.clock.now()).await.unwrap();
+    server.store().await.create_token(&elsewhere, server.app.clock.now()).await.unwrap();
     server.app.tokens.refresh(server.reader()).await.unwrap();
     let send = json!({"phone_number": PHONE, "code": "0042"});
     let sent = server.api_as(ALICE_TEST, "sendVerificationMessage", send).await.result();
@@ -462,7 +462,7 @@ async fn another_testers_clearing_is_not_told() {
 async fn the_page_is_locked_down_and_lets_no_text_become_markup() {
     let server = dev().await;
     // The first good live token is shown on the page. Make it one that would be markup.
-    let (mut store, now) = (server.store(), server.app.clock.now());
+    let (mut store, now) = (server.store().await, server.app.clock.now());
     let hostile = "</code><script>alert('t')</script>";
     let account = server.token(ALICE).await.account;
     let token = NewToken { account, name: "<b>", text: hostile, expires_at: None, allowed: &[] };

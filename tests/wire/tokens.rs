@@ -31,7 +31,7 @@ async fn behind(proxies: &[&str]) -> Server {
 /// Limits Alice's token, effective at once.
 async fn allow(server: &Server, list: &[&str]) {
     let token = server.token(ALICE).await.id;
-    server.store().allow_token(token, &ranges(list)).await.unwrap();
+    server.store().await.allow_token(token, &ranges(list)).await.unwrap();
     server.app.tokens.refresh(server.reader()).await.unwrap();
 }
 
@@ -169,7 +169,7 @@ async fn within_a_second(connection: &mut Connection, token: &str, expected: &st
 #[tokio::test]
 async fn changes_take_effect_within_a_second() {
     let server = behind(&[]).await;
-    let (mut store, now) = (server.store(), server.app.clock.now());
+    let (mut store, now) = (server.store().await, server.app.clock.now());
     let mut connection = server.connect().await;
     let old = server.token(ALICE).await;
     within_a_second(&mut connection, "fresh", "ACCESS_TOKEN_INVALID").await;
@@ -202,7 +202,7 @@ async fn changes_take_effect_within_a_second() {
 #[tokio::test]
 async fn a_token_ends_at_its_moment() {
     let server = behind(&[]).await;
-    let (mut store, now) = (server.store(), server.app.clock.now());
+    let (mut store, now) = (server.store().await, server.app.clock.now());
     let account = server.token(ALICE).await.account;
     let expires_at = Some(now + Duration::from_secs(60));
     let token = NewToken { account, name: "short", text: "short", expires_at, allowed: &[] };
@@ -217,7 +217,7 @@ async fn a_token_ends_at_its_moment() {
 
 /// Replaces Alice's token as `chappe token rotate` does.
 async fn rotate(server: &Server, overlap: Duration) -> TokenId {
-    let (mut store, now) = (server.store(), server.app.clock.now());
+    let (mut store, now) = (server.store().await, server.app.clock.now());
     let old = server.token(ALICE).await;
     let new = NewToken {
         account: old.account,
