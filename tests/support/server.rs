@@ -296,6 +296,11 @@ impl Server {
         self.home.as_ref().unwrap().store().await
     }
 
+    /// Whether other servers may work on the same database.
+    pub(crate) fn has_neighbours(&self) -> bool {
+        self.app.reader.has_neighbours()
+    }
+
     pub(crate) fn reader(&self) -> &Reader {
         &self.app.reader
     }
