@@ -4,9 +4,11 @@
 
 mod accounts;
 mod audit;
+mod backup;
 mod calls;
 mod dev;
 mod key;
+mod migrate;
 mod output;
 mod serve;
 mod server;
@@ -73,6 +75,10 @@ enum Command {
     Request(audit::RequestArgs),
     /// Check every invariant of the database, also while a server runs; ends with 0 only if all hold
     Audit(audit::AuditArgs),
+    /// Bring the database up to date; a start of the server does so by itself
+    Migrate(migrate::MigrateArgs),
+    /// Copy the SQLite database to a file, also while a server runs, and check the copy
+    Backup(backup::BackupArgs),
 }
 
 /// Which database a command works on.
@@ -113,6 +119,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Balance(args) => calls::balance(args, cli.json),
         Command::Request(args) => audit::show_request(args, cli.json),
         Command::Audit(args) => audit::run(args, cli.json),
+        Command::Migrate(args) => migrate::run(args, cli.json),
+        Command::Backup(args) => backup::run(args, cli.json),
     };
     done.unwrap_or_else(|error| {
         eprintln!("chappe: {error:#}");

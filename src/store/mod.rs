@@ -12,8 +12,8 @@ pub mod sqlite;
 
 pub use postgres::{Bell, TEXT_MAX_BYTES};
 pub use records::{
-    AccountRow, AuditFinding, BookingRow, Busy, DueReport, NewToken, RequestRow, SandboxRow, StoreError,
-    TokenRow, TokenUse,
+    AccountRow, AuditFinding, BackedUp, BookingRow, Busy, DueReport, Migration, NewToken, Progress, RequestRow,
+    SandboxRow, StoreError, TokenRow, TokenUse,
 };
 
 use crate::vault::Vault;

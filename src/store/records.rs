@@ -31,13 +31,31 @@ pub enum StoreError {
     },
     /// The database was written by an older version.
     #[error(
-        "the database is at version {found}, this program reads {known}; starting the server brings it up to date"
+        "the database is at version {found}, this program reads {known}; `chappe migrate`, or a start of the server, \
+         brings it up to date"
     )]
     TooOld {
         /// The version of the database.
         found: usize,
         /// The version of this program.
         known: usize,
+    },
+    /// A copy into the database was begun, and not finished.
+    #[error(
+        "a copy into this database was begun and is not complete; run the same `chappe copy` again to finish it, or \
+         give an empty database"
+    )]
+    HalfCopied,
+    /// What was asked for is not done, and why.
+    #[error("{0}")]
+    NotDone(String),
+    /// It is about one of two databases.
+    #[error("{side}: {error}")]
+    Of {
+        /// Which one.
+        side: &'static str,
+        /// What about it.
+        error: Box<StoreError>,
     },
     /// Something that was named does not exist.
     #[error("{0}")]
@@ -113,6 +131,61 @@ impl StoreError {
             error => error,
         }
     }
+
+    /// Says which of two databases it is about.
+    pub(super) fn of(self, side: &'static str) -> StoreError {
+        StoreError::Of { side, error: Box::new(self) }
+    }
+}
+
+/// From which version to which a database was brought, or is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// The version that was found; 0 if there was nothing of ours.
+    pub from: usize,
+    /// The version of this program.
+    pub to: usize,
+}
+
+impl Migration {
+    /// Whether there is anything between the two.
+    pub fn is_due(self) -> bool {
+        self.from != self.to
+    }
+
+    /// From `found` to this program's version; refuses what is newer.
+    pub(super) fn from(found: usize, known: usize) -> Result<Migration, StoreError> {
+        if found > known { Err(StoreError::TooNew { found, known }) } else { Ok(Migration { from: found, to: known }) }
+    }
+}
+
+/// How far long work has got.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// What is being done.
+    pub doing: &'a str,
+    /// To what: a table, a check.
+    pub to: &'a str,
+    /// How much of it is done.
+    pub done: u64,
+    /// How much there is to do; 0 where it is not known.
+    pub total: u64,
+}
+
+impl<'a> Progress<'a> {
+    /// A step of which it is not known how far it is.
+    pub(super) fn step(doing: &'a str, to: &'a str) -> Progress<'a> {
+        Progress { doing, to, done: 0, total: 0 }
+    }
+}
+
+/// What a backup came to.
+#[derive(Clone, Copy, Debug)]
+pub struct BackedUp {
+    /// How large the copy is.
+    pub bytes: u64,
+    /// How many checks it passed.
+    pub checks: usize,
 }
 
 impl SandboxRow {

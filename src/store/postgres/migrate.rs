@@ -1,9 +1,12 @@
 //! Migrations: forward only, all that a database lacks in one transaction, one server at a time.
 
+use super::address::Address;
+use super::connect::Session;
 use super::rows::get;
-use crate::store::records::StoreError;
+use crate::store::records::{Migration, StoreError};
 use crate::vault::Vault;
 use std::cmp::Ordering;
+use tokio::runtime::Handle;
 use tokio_postgres::Client;
 use tokio_postgres::GenericClient;
 
@@ -11,6 +14,25 @@ const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_start.sql")];
 
 /// Any number, the same for every server: who migrates holds the lock of this name.
 const LOCK: i64 = 0x0043_6861_7070_6500;
+
+/// How long a migration waits for a table that others use. Whoever comes after it waits too, so it gives up soon.
+const LOCK_WAIT: &str = "SET LOCAL lock_timeout = '5s'";
+
+/// Brings the database that `url` names up to date; or only says what that would do.
+pub async fn bring_up_to_date(url: &str, vault: Vault, only_look: bool) -> Result<Migration, StoreError> {
+    let address = Address::parse(url)?;
+    let at = |error: StoreError| error.at(&address.place);
+    let mut session = Session::open(&address, &Handle::current()).await.map_err(at)?;
+    let found = version(&session.client).await.map_err(at)?;
+    let migration = Migration::from(found.unwrap_or(0), MIGRATIONS.len())?;
+    if found.is_some() {
+        check_key(&session.client, &vault).await?;
+    }
+    if migration.is_due() && !only_look {
+        migrate(&mut session.client, &vault).await.map_err(at)?;
+    }
+    Ok(migration)
+}
 
 /// Brings the database up to date, and notes to which key a new one belongs.
 pub(super) async fn migrate(client: &mut Client, vault: &Vault) -> Result<(), StoreError> {
@@ -25,12 +47,10 @@ pub(super) async fn migrate(client: &mut Client, vault: &Vault) -> Result<(), St
                 .batch_execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
                 .await?;
         }
-        let found = found.unwrap_or(0);
-        if found > MIGRATIONS.len() {
-            return Err(StoreError::TooNew { found, known: MIGRATIONS.len() });
-        }
-        for migration in MIGRATIONS.iter().skip(found) {
-            transaction.batch_execute(migration).await?;
+        let migration = Migration::from(found.unwrap_or(0), MIGRATIONS.len())?;
+        transaction.batch_execute(LOCK_WAIT).await?;
+        for step in MIGRATIONS.iter().skip(migration.from) {
+            transaction.batch_execute(step).await?;
         }
         let note = "INSERT INTO meta (name, value) VALUES ('version', $1), ('key_check', $2)
                     ON CONFLICT (name) DO UPDATE SET value =

@@ -19,6 +19,7 @@ mod save;
 mod statements;
 
 pub use bell::{Bell, TEXT_MAX_BYTES};
+pub use migrate::bring_up_to_date;
 
 use super::records::StoreError;
 use crate::vault::Vault;

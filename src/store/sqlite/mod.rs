@@ -2,12 +2,17 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod cache;
 mod load;
+mod migrate;
 mod reads;
 mod recent;
 mod rows;
 mod save;
+
+pub use backup::back_up;
+pub use migrate::bring_up_to_date;
 
 use super::Durability;
 use super::records::StoreError;
@@ -16,7 +21,6 @@ use cache::RecentRequests;
 use chappe_core::{Book, Keys, News, RequestId, Time};
 use recent::RecentSends;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
-use std::cmp::Ordering;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,8 +40,6 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 const BUSY_LOOK: Duration = Duration::from_micros(500);
 /// How often a writer looks: for ten seconds.
 const BUSY_LOOKS: i32 = 20_000;
-
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_start.sql")];
 
 /// The writing connection.
 #[derive(Debug)]
@@ -103,8 +105,8 @@ impl Writer {
              PRAGMA temp_store = MEMORY;"
         ))?;
         connection.set_prepared_statement_cache_capacity(64);
-        migrate(&mut connection)?;
-        claim_key(&mut connection, &vault)?;
+        migrate::migrate(&mut connection)?;
+        migrate::claim_key(&connection, &vault)?;
         Ok(Writer {
             connection,
             directory: directory.to_owned(),
@@ -123,16 +125,7 @@ impl Writer {
         if self.lock.is_some() {
             return Ok(());
         }
-        let path = self.directory.join(LOCK_FILE);
-        let file_error =
-            |source| StoreError::File { what: format!("cannot lock {}", path.display()), source };
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(file_error)?;
-        match lock.try_lock() {
-            Ok(()) => self.lock = Some(lock),
-            Err(std::fs::TryLockError::WouldBlock) => return Err(StoreError::InUse(self.directory.clone())),
-            Err(std::fs::TryLockError::Error(error)) => return Err(file_error(error)),
-        }
+        self.lock = Some(lock(&self.directory)?);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // No other process serves, so every lease was held by one that is gone.
         transaction.execute(
@@ -212,17 +205,11 @@ impl Writer {
 impl Reader {
     /// Opens an existing database to read.
     pub fn open(directory: &Path, vault: Vault) -> Result<Reader, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(directory.join(FILE), flags)?;
-        connection.busy_timeout(BUSY_WAIT)?;
-        connection.execute_batch("PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
-        let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match found.cmp(&MIGRATIONS.len()) {
-            Ordering::Equal => {}
-            Ordering::Greater => return Err(StoreError::TooNew { found, known: MIGRATIONS.len() }),
-            Ordering::Less => return Err(StoreError::TooOld { found, known: MIGRATIONS.len() }),
-        }
-        check_key(&connection, &vault)?;
+        Reader::over(read_only(&directory.join(FILE))?, vault)
+    }
+
+    fn over(connection: Connection, vault: Vault) -> Result<Reader, StoreError> {
+        migrate::check(&connection, &vault)?;
         Ok(Reader { connection: Arc::new(Mutex::new(connection)), vault })
     }
 
@@ -242,33 +229,25 @@ pub fn exists(directory: &Path) -> bool {
     directory.join(FILE).exists()
 }
 
-/// Runs the migrations that the database lacks, all in one transaction under the write lock.
-fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > MIGRATIONS.len() {
-        return Err(StoreError::TooNew { found, known: MIGRATIONS.len() });
+/// Takes the lock of whoever serves the database in `directory`, until the file is closed.
+fn lock(directory: &Path) -> Result<File, StoreError> {
+    let path = directory.join(LOCK_FILE);
+    let file_error = |source| StoreError::File { what: format!("cannot lock {}", path.display()), source };
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(file_error)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse(directory.to_owned())),
+        Err(std::fs::TryLockError::Error(error)) => Err(file_error(error)),
     }
-    for migration in MIGRATIONS.iter().skip(found) {
-        transaction.execute_batch(migration)?;
-    }
-    transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
-    Ok(transaction.commit()?)
 }
 
-/// Notes to which key a new database belongs, and refuses another key from then on.
-fn claim_key(connection: &mut Connection, vault: &Vault) -> Result<(), StoreError> {
-    connection.execute(
-        "INSERT INTO meta (name, value) VALUES ('key_check', ?1) ON CONFLICT DO NOTHING",
-        [vault.check_value()],
-    )?;
-    check_key(connection, vault)
-}
-
-fn check_key(connection: &Connection, vault: &Vault) -> Result<(), StoreError> {
-    let check: String =
-        connection.query_row("SELECT value FROM meta WHERE name = 'key_check'", [], |row| row.get(0))?;
-    if check == vault.check_value() { Ok(()) } else { Err(StoreError::WrongKey) }
+/// A connection to an existing file that cannot write to it.
+fn read_only(file: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(BUSY_WAIT)?;
+    connection.execute_batch("PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
+    Ok(connection)
 }
 
 impl From<rusqlite::Error> for StoreError {
