@@ -33,14 +33,15 @@ pub(super) fn run(args: BackupArgs, json: bool) -> Done {
     ensure!(sqlite::exists(&config.data), "there is no database in {}", config.data.display());
     let vault = args.place.vault(&config)?;
     let mut ticker = Ticker::new(json);
-    let made =
-        sqlite::back_up(&config.data, &vault, &args.to, args.force, |progress| ticker.tell(progress))?;
+    let made = sqlite::back_up(&config.data, &vault, &args.to, args.force, |progress| ticker.tell(progress))?;
     if json {
         let to = args.to.display().to_string();
         output::json(&json!({ "to": to, "bytes": made.bytes, "checks": made.checks }));
     } else {
         let (to, bytes, checks) = (args.to.display(), made.bytes, made.checks);
-        println!("{to}: {bytes} bytes, {checks} checks, all invariants hold; it is of no use without the master key");
+        println!(
+            "{to}: {bytes} bytes, {checks} checks, all invariants hold; it is of no use without the master key"
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

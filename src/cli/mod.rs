@@ -6,6 +6,7 @@ mod accounts;
 mod audit;
 mod backup;
 mod calls;
+mod copy;
 mod dev;
 mod key;
 mod migrate;
@@ -79,6 +80,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Copy the SQLite database to a file, also while a server runs, and check the copy
     Backup(backup::BackupArgs),
+    /// Copy the SQLite database into an empty PostgreSQL one; goes on where it was interrupted
+    Copy(copy::CopyArgs),
 }
 
 /// Which database a command works on.
@@ -121,6 +124,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Audit(args) => audit::run(args, cli.json),
         Command::Migrate(args) => migrate::run(args, cli.json),
         Command::Backup(args) => backup::run(args, cli.json),
+        Command::Copy(args) => copy::run(args, cli.json),
     };
     done.unwrap_or_else(|error| {
         eprintln!("chappe: {error:#}");

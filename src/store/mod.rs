@@ -6,14 +6,16 @@
 
 mod audit;
 mod columns;
+mod copy;
 pub mod postgres;
 mod records;
 pub mod sqlite;
 
 pub use postgres::{Bell, TEXT_MAX_BYTES};
+pub use copy::{Copied, CopiedTable, CopyOptions, copy};
 pub use records::{
-    AccountRow, AuditFinding, BackedUp, BookingRow, Busy, DueReport, Migration, NewToken, Progress, RequestRow,
-    SandboxRow, StoreError, TokenRow, TokenUse,
+    AccountRow, AuditFinding, BackedUp, BookingRow, Busy, DueReport, Migration, NewToken, Progress,
+    RequestRow, SandboxRow, StoreError, TokenRow, TokenUse,
 };
 
 use crate::vault::Vault;

@@ -155,7 +155,11 @@ impl Migration {
 
     /// From `found` to this program's version; refuses what is newer.
     pub(super) fn from(found: usize, known: usize) -> Result<Migration, StoreError> {
-        if found > known { Err(StoreError::TooNew { found, known }) } else { Ok(Migration { from: found, to: known }) }
+        if found > known {
+            Err(StoreError::TooNew { found, known })
+        } else {
+            Ok(Migration { from: found, to: known })
+        }
     }
 }
 

@@ -15,6 +15,9 @@ const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_start.sql")];
 /// Any number, the same for every server: who migrates holds the lock of this name.
 const LOCK: i64 = 0x0043_6861_7070_6500;
 
+/// What is noted in `meta` as long as a copy into the database is not complete: of what.
+pub(super) const COPY_NOTE: &str = "copy_from";
+
 /// How long a migration waits for a table that others use. Whoever comes after it waits too, so it gives up soon.
 const LOCK_WAIT: &str = "SET LOCAL lock_timeout = '5s'";
 
@@ -27,6 +30,7 @@ pub async fn bring_up_to_date(url: &str, vault: Vault, only_look: bool) -> Resul
     let migration = Migration::from(found.unwrap_or(0), MIGRATIONS.len())?;
     if found.is_some() {
         check_key(&session.client, &vault).await?;
+        refuse_half_copied(&session.client).await?;
     }
     if migration.is_due() && !only_look {
         migrate(&mut session.client, &vault).await.map_err(at)?;
@@ -58,11 +62,29 @@ pub(super) async fn migrate(client: &mut Client, vault: &Vault) -> Result<(), St
         transaction.execute(note, &[&MIGRATIONS.len().to_string(), &vault.check_value()]).await?;
         transaction.commit().await?;
     }
-    check_key(client, vault).await
+    check_key(client, vault).await?;
+    refuse_half_copied(client).await
+}
+
+/// Whether there is nothing of ours in the database.
+pub(super) async fn is_new(client: &Client) -> Result<bool, StoreError> {
+    Ok(version(client).await?.is_none())
+}
+
+/// Refuses a database that is not at this program's version, belongs to another key, or is only a part of a copy.
+pub(super) async fn check(client: &Client, vault: &Vault) -> Result<(), StoreError> {
+    check_version_and_key(client, vault).await?;
+    refuse_half_copied(client).await
+}
+
+/// Refuses a database into which a copy was begun and not finished.
+pub(super) async fn refuse_half_copied(client: &Client) -> Result<(), StoreError> {
+    let found = client.query_opt("SELECT FROM meta WHERE name = $1", &[&COPY_NOTE]).await?;
+    if found.is_some() { Err(StoreError::HalfCopied) } else { Ok(()) }
 }
 
 /// Refuses a database that is not at this program's version, or belongs to another key.
-pub(super) async fn check(client: &Client, vault: &Vault) -> Result<(), StoreError> {
+pub(super) async fn check_version_and_key(client: &Client, vault: &Vault) -> Result<(), StoreError> {
     let known = MIGRATIONS.len();
     let found = version(client).await?.ok_or_else(|| {
         StoreError::NotFound("there is nothing of chappe in this database; `chappe serve` and `chappe account create` begin one".to_owned())

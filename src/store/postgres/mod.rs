@@ -9,6 +9,7 @@ mod admin;
 mod audit;
 mod bell;
 mod connect;
+pub(super) mod copy;
 mod error;
 mod load;
 mod migrate;
@@ -131,6 +132,11 @@ impl Writer {
         warn_of_settings(&session).await?;
         session.prepare().await?;
         let lane = node::take_lane(&session.client).await?;
+        // A copy may have begun since the database was opened: it looks for lanes after it has said so.
+        if let Err(error) = migrate::refuse_half_copied(&session.client).await {
+            node::give_up(&session.client, &lane).await?;
+            return Err(error);
+        }
         tracing::info!(lane = lane.number, database = self.address.place, "this server took its lane");
         // Set once: a writer takes a lane once, and loses it for good.
         let _ = self.shared_lane.set((lane.number, lane.holder.clone()));

@@ -5,7 +5,7 @@ use super::connect::Backend;
 use super::error::{Nature, nature};
 use crate::store::records::StoreError;
 use std::sync::OnceLock;
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, GenericClient};
 
 /// How long a server may not be seen before another takes its lane, by the database's clock. A database that is away
 /// does not count: seeing takes place in it.
@@ -44,6 +44,15 @@ pub(super) async fn take_lane(client: &Client) -> Result<Lane, StoreError> {
     let row = client.query_opt(&take, &[]).await?.ok_or(StoreError::NoLane)?;
     let number: i16 = row.try_get(0)?;
     Ok(Lane { number: number as u8, holder: row.try_get(1)?, mark: row.try_get(2)? })
+}
+
+/// Whether a server is there.
+pub(super) async fn any_held(client: &impl GenericClient) -> Result<bool, Error> {
+    let find = format!(
+        "SELECT EXISTS (SELECT FROM node
+                        WHERE holder IS NOT NULL AND seen_at >= {NOW} - {UNSEEN_MAX_S} * 1000000::bigint)"
+    );
+    client.query_one(&find, &[]).await?.try_get(0)
 }
 
 /// Gives a lane up, so that the next server need not wait until it was unseen for long.

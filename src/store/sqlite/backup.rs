@@ -103,11 +103,7 @@ fn copy_pages(
 }
 
 /// Audits the copy with the same key, as it stands on the disk.
-fn check(
-    copy: &Path,
-    vault: &Vault,
-    progress: &mut impl FnMut(Progress<'_>),
-) -> Result<usize, StoreError> {
+fn check(copy: &Path, vault: &Vault, progress: &mut impl FnMut(Progress<'_>)) -> Result<usize, StoreError> {
     // Immutable: nothing is made beside it, neither a log nor an index of one.
     let uri = format!("file:{}?immutable=1", percent_encode(copy.as_os_str().as_bytes(), IN_PATHS));
     let flags =

@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod backup;
 mod cache;
+pub(super) mod copy;
 mod load;
 mod migrate;
 mod reads;
