@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
 
 mod accounts;
+mod backup;
 mod calls;
+mod copy;
 #[path = "../support/postgres.rs"]
 #[allow(dead_code)] // The tests of the store use all of it.
 mod database;
@@ -16,6 +18,7 @@ mod help;
 #[path = "../trials/http.rs"]
 #[allow(dead_code)] // The trials use all of it.
 mod http;
+mod migrate;
 mod postgres;
 mod serve;
 mod tokens;
