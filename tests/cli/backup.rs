@@ -8,6 +8,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Lets the callers end, however a test does.
+struct AtLast<'flag>(&'flag AtomicBool);
+
+impl Drop for AtLast<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// The operator of a running gateway.
 fn running() -> (Operator, Gateway) {
@@ -41,16 +51,19 @@ fn it_holds_every_message_that_was_acknowledged_before_it() {
                         break;
                     }
                     let phone = format!("+1415{lane}{number:06}");
-                    let sent = connection.call("sendVerificationMessage", &json!({ "phone_number": phone }));
+                    let sent = connection
+                        .call("sendVerificationMessage", &json!({ "phone_number": phone, "code": "4711" }));
                     let id = sent.unwrap().result()["request_id"].as_str().unwrap().to_owned();
                     acknowledged.lock().unwrap().push(id);
                 }
             });
         }
+        let at_last = AtLast(&stop);
         for round in 0..BACKUPS {
-            let ahead = acknowledged.lock().unwrap().len() + 50;
+            let (ahead, since) = (acknowledged.lock().unwrap().len() + 50, Instant::now());
             while acknowledged.lock().unwrap().len() < ahead {
-                std::thread::sleep(std::time::Duration::from_millis(5));
+                assert!(since.elapsed() < Duration::from_secs(30), "no call is answered any more");
+                std::thread::sleep(Duration::from_millis(5));
             }
             let before = acknowledged.lock().unwrap().clone();
             let name = format!("backup-{round}.db");
@@ -68,7 +81,7 @@ fn it_holds_every_message_that_was_acknowledged_before_it() {
             }
             operator.table(&[(format!("audit --data {directory}").leak(), 0, "all invariants hold")]);
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(at_last);
     });
     assert_eq!(gateway.stop().code, Some(0));
     let left: Vec<_> = std::fs::read_dir(operator.home.path())

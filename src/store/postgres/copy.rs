@@ -186,7 +186,12 @@ impl Target {
         &self,
         progress: impl FnMut(&str),
     ) -> Result<Vec<AuditFinding>, StoreError> {
-        let reader = Reader { pool: pool(&self.address)?, vault: self.vault.clone(), lane: Arc::default() };
+        let reader = Reader {
+            address: Arc::new(self.address.clone()),
+            pool: pool(&self.address)?,
+            vault: self.vault.clone(),
+            lane: Arc::default(),
+        };
         reader.audit(progress).await
     }
 
