@@ -4,6 +4,7 @@ use crate::house::{House, START, WINDOW, credit, run, vault};
 use crate::proxy::{Cut, Proxy};
 use chappe::store::{Store, StoreError};
 use chappe_core::{Book, Command, Keys, Outcome, Rejection, decide};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A store that reaches the database of the house by a wire that can be cut.
 async fn wired(house: &House) -> (Proxy, Store) {
@@ -16,17 +17,22 @@ async fn wired(house: &House) -> (Proxy, Store) {
     (proxy, store)
 }
 
+type Credited = (Result<Result<Outcome, Rejection>, StoreError>, u32);
+
 /// One credit, and how often it was decided.
-async fn credit_once(
-    store: &mut Store,
-    house: &House,
-) -> (Result<Result<Outcome, Rejection>, StoreError>, u32) {
+async fn credit_once(store: &mut Store, house: &House) -> Credited {
+    credit_while(store, house, || ()).await
+}
+
+/// One credit, with something that happens while it is decided.
+async fn credit_while(store: &mut Store, house: &House, happens: impl Fn()) -> Credited {
     let command = credit(house.people.alice, house.now, 5, None);
     let mut keys = Keys::default();
     command.add_keys(&mut keys);
     let mut decided = 0;
     let judge = |book: &mut Book| {
         decided += 1;
+        happens();
         decide(&house.rules, book, &command)
     };
     let result = store.transact(&keys, judge).await.map(|(answer, _)| answer);
@@ -66,7 +72,8 @@ async fn a_commit_whose_answer_was_lost_is_not_done_again() {
     house.audit().await;
 }
 
-/// The commit is still on its way when the new connection is there, and the old one cannot be ended: it is waited for.
+/// The writes and the commit are still on their way when the new connection is there, and the old one cannot be ended:
+/// it is waited for.
 #[tokio::test]
 async fn a_commit_that_comes_late_is_not_done_again() {
     let mut house = House::postgres().await;
@@ -82,8 +89,13 @@ async fn a_commit_that_comes_late_is_not_done_again() {
     let url = format!("postgres://{role}@127.0.0.1:{}/{}?sslmode=disable", proxy.port, database.name);
     let mut store = Store::open_postgres(&url, vault()).await.unwrap();
     store.start_serving(START, WINDOW).await.unwrap();
-    proxy.cut(Cut::Late);
-    let ((answer, decided), ()) = tokio::join!(credit_once(&mut store, &house), async {
+    let once = AtomicBool::new(true);
+    let hold = || {
+        if once.swap(false, Ordering::Relaxed) {
+            proxy.cut(Cut::Late);
+        }
+    };
+    let ((answer, decided), ()) = tokio::join!(credit_while(&mut store, &house, hold), async {
         database.until_somebody_waits(|| false).await;
         proxy.let_through();
     });

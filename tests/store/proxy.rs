@@ -15,7 +15,8 @@ pub(crate) enum Cut {
     After,
     /// The client is cut; the server keeps waiting in the middle of the transaction.
     Hanging,
-    /// The client is cut; the server hears of it only when it is told by [`Proxy::let_through`].
+    /// From now on the server hears nothing. At the COMMIT the client is cut; what it said comes through all the same, at
+    /// [`Proxy::let_through`].
     Late,
     /// The server has done it, its answer is lost, and nobody gets through any more.
     AfterForGood,
@@ -77,8 +78,9 @@ impl Proxy {
 async fn carry(client: TcpStream, server: TcpStream, plan: Arc<Mutex<Plan>>, late: Arc<Notify>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
+    let mut held = Vec::new();
     let cut = {
-        let forward = requests(&mut from_client, &mut to_server, &plan);
+        let forward = requests(&mut from_client, &mut to_server, &plan, &mut held);
         let back = async {
             let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
         };
@@ -110,7 +112,8 @@ async fn carry(client: TcpStream, server: TcpStream, plan: Arc<Mutex<Plan>>, lat
         Some(Cut::Late) => {
             drop((from_client, to_client));
             late.notified().await;
-            let _ = to_server.write_all(&message(b'Q', b"COMMIT\0")).await;
+            held.extend(message(b'Q', b"COMMIT\0"));
+            let _ = to_server.write_all(&held).await;
             let mut rest = Vec::new();
             drop(to_server);
             let _ = from_server.read_to_end(&mut rest).await;
@@ -120,7 +123,12 @@ async fn carry(client: TcpStream, server: TcpStream, plan: Arc<Mutex<Plan>>, lat
 }
 
 /// Carries what the client says, message by message, up to the COMMIT at which the wire is to be cut.
-async fn requests(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, plan: &Mutex<Plan>) -> Option<Cut> {
+async fn requests(
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    plan: &Mutex<Plan>,
+    held: &mut Vec<u8>,
+) -> Option<Cut> {
     // The first message has no kind.
     let length = from.read_u32().await.ok()?;
     let mut body = vec![0; length as usize - 4];
@@ -137,7 +145,11 @@ async fn requests(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, plan: &Mute
                 return cut;
             }
         }
-        to.write_all(&message(kind, &body)).await.ok()?;
+        if plan.lock().unwrap().cut == Some(Cut::Late) {
+            held.extend(message(kind, &body));
+        } else {
+            to.write_all(&message(kind, &body)).await.ok()?;
+        }
     }
 }
 
