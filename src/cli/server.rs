@@ -4,7 +4,7 @@ use crate::app::{App, Engines, Settings};
 use crate::config::{Log, LogFormat};
 use crate::env::{Clock, Random};
 use crate::net::server::{Bound, bind};
-use crate::store::Store;
+use crate::store::{Store, postgres};
 use crate::vault::Vault;
 use crate::work::Workers;
 use crate::{api, console, numbering};
@@ -37,7 +37,9 @@ pub(super) struct Server {
 
 /// Writes the log to standard error, so that standard output stays for what was asked.
 pub(super) fn init_log(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.filter).with_context(|| format!("log.filter {:?}", log.filter))?;
+    // What comes later in the list counts.
+    let filter = format!("{},{}", postgres::QUIET, log.filter);
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("log.filter {:?}", log.filter))?;
     let colours = std::io::stderr().is_terminal();
     let subscriber =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);

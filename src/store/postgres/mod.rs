@@ -47,6 +47,10 @@ const ROUND_TRIP_MAX: Duration = Duration::from_secs(20);
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// What the libraries that speak to PostgreSQL may log, unless the operator says otherwise: a lost connection is told
+/// by whoever needed it.
+pub const QUIET: &str = "tokio_postgres=warn,deadpool_postgres=error";
+
 /// The writing connection.
 #[derive(Debug)]
 pub struct Writer {
