@@ -11,8 +11,8 @@ pub mod postgres;
 mod records;
 pub mod sqlite;
 
-pub use postgres::{Bell, TEXT_MAX_BYTES};
 pub use copy::{Copied, CopiedTable, CopyOptions, copy};
+pub use postgres::{Bell, TEXT_MAX_BYTES};
 pub use records::{
     AccountRow, AuditFinding, BackedUp, BookingRow, Busy, DueReport, Migration, NewToken, Progress,
     RequestRow, SandboxRow, StoreError, TokenRow, TokenUse,

@@ -1,12 +1,13 @@
 //! PostgreSQL: for several servers over one database. They share nothing else: what one must not do while another does
 //! it is a lock of a row, taken in one order by all.
 //!
-//! A batch is two round trips, however many commands are in it: [`load`] begins it, locks and reads; [`save`] writes and
-//! commits. What came of a commit whose connection was lost is found out ([`node`]) before anything is answered.
+//! A batch is two round trips, however many commands are in it: `load` begins it, locks and reads; `save` writes and
+//! commits. What came of a commit whose connection was lost is found out (`node`) before anything is answered.
 
 mod address;
 mod admin;
 mod audit;
+mod batch;
 mod bell;
 mod connect;
 pub(super) mod copy;
@@ -25,10 +26,9 @@ pub use migrate::bring_up_to_date;
 use super::records::StoreError;
 use crate::vault::Vault;
 use address::Address;
-use chappe_core::{Book, Keys, News, RequestId};
+use chappe_core::RequestId;
 use connect::{Backend, Session};
 use deadpool_postgres::{Pool, PoolError};
-use error::{Nature, nature};
 use node::{Lane, SharedLane};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,10 +39,6 @@ use tokio::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How long it tries while the last one did not get through either: callers are waiting, and more come.
 const PATIENCE_WHILE_AWAY: Duration = Duration::from_secs(1);
-/// How often a batch is begun anew when other servers were in its way.
-const ATTEMPTS_MAX: u32 = 10;
-/// How long one round trip of a batch may take. The server gives up a statement earlier than that.
-const ROUND_TRIP_MAX: Duration = Duration::from_secs(20);
 /// The pause before the second attempt to connect; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -93,14 +89,6 @@ impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Reader(…)")
     }
-}
-
-/// Why an attempt at a batch came to nothing.
-enum Setback {
-    /// Nothing was done, and the same may succeed in a moment.
-    Again(StoreError),
-    /// It will not succeed by trying, or must not be tried.
-    Final(StoreError),
 }
 
 impl Writer {
@@ -193,153 +181,8 @@ impl Writer {
         Ok(last.and_then(RequestId::from_number))
     }
 
-    /// See [`super::Store::transact`].
-    pub async fn transact<R>(
-        &mut self,
-        keys: &Keys,
-        mut decide: impl FnMut(&mut Book) -> R,
-    ) -> Result<(R, News), StoreError> {
-        let deadline = self.deadline();
-        let mut attempts = 0;
-        loop {
-            let error = match self.attempt(keys, &mut decide, deadline).await {
-                Ok((result, book)) => {
-                    self.away = false;
-                    let (news, _) = book.close();
-                    return Ok((result, news));
-                }
-                Err(Setback::Final(error)) => {
-                    self.away = matches!(error, StoreError::Unreachable(_) | StoreError::InDoubt);
-                    return Err(error);
-                }
-                Err(Setback::Again(error)) => error,
-            };
-            attempts += 1;
-            if attempts == ATTEMPTS_MAX || Instant::now() >= deadline {
-                tracing::warn!(attempts, %error, "a batch did not get through");
-                return Err(error);
-            }
-            tracing::debug!(attempts, %error, "a batch is begun anew");
-            // Servers that met once shall not meet again: each pauses in its own rhythm.
-            tokio::time::sleep(Duration::from_millis(u64::from(attempts * (2 + u32::from(self.lane())))))
-                .await;
-        }
-    }
-
     fn deadline(&self) -> Instant {
         Instant::now() + if self.away { PATIENCE_WHILE_AWAY.min(self.patience) } else { self.patience }
-    }
-
-    async fn attempt<R>(
-        &mut self,
-        keys: &Keys,
-        decide: &mut impl FnMut(&mut Book) -> R,
-        deadline: Instant,
-    ) -> Result<(R, Book), Setback> {
-        let mut session = self.connected_by(deadline).await.map_err(Setback::Final)?;
-        let loaded = {
-            let lane = self.lane.as_ref().map(|lane| lane.number);
-            let load = async {
-                session.prepare().await.map_err(load::Failed::Database)?;
-                let statements = session.statements().map_err(load::Failed::Store)?;
-                load::load(&session.client, &statements.load, &self.vault, lane, keys).await
-            };
-            tokio::time::timeout(ROUND_TRIP_MAX, load).await
-        };
-        let load::Loaded { mut book, stored, holder } = match loaded {
-            Ok(Ok(loaded)) => loaded,
-            Ok(Err(load::Failed::Database(error))) => return Err(self.load_failed(session, error).await),
-            Ok(Err(load::Failed::Store(error))) => {
-                self.roll_back(session).await;
-                return Err(Setback::Final(error));
-            }
-            Err(_) => {
-                self.lose(session);
-                return Err(Setback::Again(StoreError::Unreachable("it did not answer in time".to_owned())));
-            }
-        };
-        if let Some(lane) = self.lane.as_ref().filter(|lane| holder.as_ref() != Some(&lane.holder)) {
-            let lost = StoreError::LaneLost(lane.number);
-            self.roll_back(session).await;
-            return Err(Setback::Final(lost));
-        }
-        let result = decide(&mut book);
-        if !book.is_changed() {
-            self.roll_back(session).await;
-            return Ok((result, book));
-        }
-        let mark = self.lane.as_ref().map(|lane| (lane.number, lane.mark + 1));
-        let saved = {
-            let statements = session.statements().map_err(Setback::Final)?;
-            let save = save::save(&session.client, &statements.save, &self.vault, &stored, &book, mark);
-            tokio::time::timeout(ROUND_TRIP_MAX, save).await
-        };
-        let committed = match saved {
-            Ok(save::Saved { failed: None, ended: Ok(()) }) => {
-                if let (Some(lane), Some((_, mark))) = (&mut self.lane, mark) {
-                    lane.mark = mark;
-                }
-                self.session = Some(session);
-                true
-            }
-            Ok(save::Saved { failed: Some(error), ended }) if nature(&error) != Nature::Lost => {
-                // The server makes a rollback of the commit of a transaction in which a statement has failed.
-                match ended {
-                    Ok(()) => self.session = Some(session),
-                    Err(_) => self.lose(session),
-                }
-                return Err(setback(error));
-            }
-            Ok(save::Saved { failed: None, ended: Err(error) })
-                if nature(&error) == Nature::Statement || nature(&error) == Nature::InTheWay =>
-            {
-                self.session = Some(session);
-                return Err(setback(error));
-            }
-            Ok(_) | Err(_) => {
-                self.lose(session);
-                self.find_out(mark, deadline).await.map_err(Setback::Final)?
-            }
-        };
-        if committed {
-            Ok((result, book))
-        } else {
-            let lost = StoreError::Unreachable("the connection was lost".to_owned());
-            Err(Setback::Again(lost))
-        }
-    }
-
-    async fn load_failed(&mut self, session: Session, error: tokio_postgres::Error) -> Setback {
-        match nature(&error) {
-            // Nothing was written yet, so there is nothing to be found out.
-            Nature::Lost => {
-                self.lose(session);
-                Setback::Again(error.into())
-            }
-            Nature::Statement | Nature::InTheWay | Nature::Local => {
-                self.roll_back(session).await;
-                setback(error)
-            }
-        }
-    }
-
-    /// Whether the batch with this mark was committed, its connection being lost.
-    async fn find_out(&mut self, mark: Option<(u8, i64)>, deadline: Instant) -> Result<bool, StoreError> {
-        let Some((_, mark)) = mark else { return Err(StoreError::InDoubt) };
-        tracing::warn!("the connection was lost at a commit; looking whether it took place");
-        // Connecting finds it out; see `resume`.
-        self.doubt = Some(mark);
-        match self.connected_by(deadline).await {
-            Ok(session) => {
-                self.session = Some(session);
-                Ok(self.lane.as_ref().is_some_and(|lane| lane.mark == mark))
-            }
-            Err(error) if error.is_fatal() => Err(error),
-            Err(error) => {
-                tracing::error!(%error, "it cannot be found out whether a batch was committed");
-                Err(StoreError::InDoubt)
-            }
-        }
     }
 
     /// The connection, made anew if it was lost. To be brought back to `session` when it is in order.
@@ -388,23 +231,8 @@ impl Writer {
         Ok(Some(session))
     }
 
-    /// Ends a transaction in which nothing was written.
-    async fn roll_back(&mut self, session: Session) {
-        match tokio::time::timeout(ROUND_TRIP_MAX, session.client.batch_execute("ROLLBACK")).await {
-            Ok(Ok(())) => self.session = Some(session),
-            Ok(Err(_)) | Err(_) => self.lose(session),
-        }
-    }
-
     fn lose(&mut self, session: Session) {
         self.lost = Some(session.backend);
-    }
-}
-
-fn setback(error: tokio_postgres::Error) -> Setback {
-    match nature(&error) {
-        Nature::InTheWay | Nature::Lost => Setback::Again(error.into()),
-        Nature::Statement | Nature::Local => Setback::Final(error.into()),
     }
 }
 
