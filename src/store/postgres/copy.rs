@@ -88,7 +88,7 @@ impl Target {
             let position = note(client, POSITION_NOTE).await?;
             let position = position.map(|text| serde_json::from_str(&text).map_err(damaged)).transpose()?;
             if position.is_none() {
-                refuse_if_used(client).await?;
+                unclaim_if_used(client).await?;
             }
             return Ok(Begun::Under(position));
         }
@@ -99,10 +99,7 @@ impl Target {
         put_note(client, COPY_NOTE, fingerprint).await?;
         // A server that came between found no note. It takes its lane and then looks for the note, we write the note
         // and then look for lanes: one of the two sees the other.
-        if let Err(refused) = refuse_if_used(client).await {
-            client.execute("DELETE FROM meta WHERE name = $1", &[&COPY_NOTE]).await?;
-            return Err(refused);
-        }
+        unclaim_if_used(client).await?;
         Ok(Begun::Anew)
     }
 
@@ -215,6 +212,13 @@ async fn put_note(client: &impl GenericClient, name: &str, value: &str) -> Resul
                ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     client.execute(put, &[&name, &value]).await?;
     Ok(())
+}
+
+/// Takes the claim back if somebody else has begun with the database.
+async fn unclaim_if_used(client: &impl GenericClient) -> Result<(), StoreError> {
+    let Err(refused) = refuse_if_used(client).await else { return Ok(()) };
+    client.execute("DELETE FROM meta WHERE name = $1", &[&COPY_NOTE]).await?;
+    Err(refused)
 }
 
 async fn refuse_if_used(client: &impl GenericClient) -> Result<(), StoreError> {
