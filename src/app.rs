@@ -5,6 +5,7 @@ use crate::engine::{Batches, Engine, Outlets};
 use crate::env::{Clock, Random};
 use crate::net::address::TrustedProxies;
 use crate::net::outbound::{Outbound, OutboundPolicy};
+use crate::readiness::Readiness;
 use crate::store::{Reader, Store, StoreError};
 use crate::tokens::Tokens;
 use crate::vault::Vault;
@@ -71,6 +72,8 @@ pub struct App {
     pub sandbox_news: broadcast::Sender<SandboxNews>,
     /// Becomes true when the server stops: connections that are open for good must end then.
     pub stopping: watch::Sender<bool>,
+    /// Whether a load balancer should send calls here.
+    pub readiness: Readiness,
     /// The lane of this server's request ids.
     lane: u8,
     last_id: AtomicI64,
@@ -136,6 +139,7 @@ impl App {
             changed,
             sandbox_news,
             stopping: watch::Sender::new(false),
+            readiness: Readiness::default(),
             lane,
             last_id: AtomicI64::new(last_id.map_or(0, RequestId::number)),
         };

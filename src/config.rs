@@ -29,6 +29,9 @@ const FILE: &str = "chappe.toml";
 /// The longest queue that can be set: each place takes memory.
 const QUEUE_MAX: usize = 1 << 20;
 
+/// The longest time to leave the balancer that can be set: whoever starts servers waits only so long for one to stop.
+const DRAIN_MAX_S: u64 = 300;
+
 /// Variables of the environment that are no settings: they stand for flags, or hold secrets.
 const NOT_SETTINGS: [&str; 6] = ["key", "token", "own_number", "balance", "base_url", "config"];
 
@@ -46,6 +49,7 @@ pub struct Config {
     pub key_file: PathBuf,
     trusted_proxies: Vec<String>,
     queue: usize,
+    drain_s: u64,
     /// Certificate files.
     pub tls: Tls,
     /// Logging.
@@ -229,6 +233,12 @@ impl Config {
     /// The defaults alone, for tests and for `chappe dev`.
     pub fn defaults() -> anyhow::Result<Config> {
         Figment::from(Toml::string(DEFAULTS)).extract().context("the defaults cannot be used")
+    }
+
+    /// How long calls are still taken after a stop was asked for.
+    pub fn drain(&self) -> anyhow::Result<Duration> {
+        ensure!(self.drain_s <= DRAIN_MAX_S, "drain_s must be {DRAIN_MAX_S} at most");
+        Ok(Duration::from_secs(self.drain_s))
     }
 
     /// The rules that this configuration makes.

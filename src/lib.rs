@@ -17,6 +17,7 @@ pub mod engine;
 pub mod env;
 pub mod net;
 pub mod numbering;
+pub mod readiness;
 pub mod store;
 pub mod tokens;
 pub mod vault;

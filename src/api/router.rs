@@ -39,10 +39,12 @@ pub fn router() -> Router<Arc<App>> {
 }
 
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
-    if app.engine.is_open() {
-        (StatusCode::OK, "ready\n")
-    } else {
+    if !app.engine.is_open() || app.readiness.is_leaving() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else if !app.readiness.sees_database() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the database is out of reach\n")
+    } else {
+        (StatusCode::OK, "ready\n")
     }
 }
 

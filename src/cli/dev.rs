@@ -15,6 +15,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The name of the customer that `chappe dev` creates.
 const CUSTOMER: &str = "dev";
@@ -65,7 +66,7 @@ pub(super) fn run(args: DevArgs) -> Done {
         }
         let token = prepare(&mut store, &settings.rules, &args, own_number, &clock).await?;
         let bound = server::listen(args.listen)?;
-        let server = Server { store, settings, vault, clock, bound, tls: None };
+        let server = Server { store, settings, vault, clock, bound, tls: None, drain: Duration::ZERO };
         server::run(server, |_, address| {
             warn_if_reachable(address);
             greet(address, &token);

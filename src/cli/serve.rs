@@ -68,7 +68,7 @@ pub(super) fn run(args: ServeArgs) -> Done {
         let clock = Clock::system();
         store.start_serving(clock.now(), settings.rules.sends_per_phone.within).await?;
         store.claim_for("serve").await?;
-        let server = Server { store, settings, vault, clock, bound, tls };
+        let server = Server { store, settings, vault, clock, bound, tls, drain: config.drain()? };
         server::run(server, |_, address| {
             println!("ready {scheme}://{address}");
             let _ = std::io::stdout().flush();

@@ -33,6 +33,8 @@ pub(super) struct Server {
     pub(super) clock: Clock,
     pub(super) bound: Bound,
     pub(super) tls: Option<RustlsConfig>,
+    /// How long calls are still taken after a stop was asked for and `/readyz` says so.
+    pub(super) drain: Duration,
 }
 
 /// Writes the log to standard error, so that standard output stays for what was asked.
@@ -59,7 +61,7 @@ pub(super) fn listen(address: SocketAddr) -> anyhow::Result<Bound> {
 
 /// Runs until a signal says to stop. `ready` is called once calls are answered.
 pub(super) async fn run(server: Server, ready: impl FnOnce(&App, SocketAddr)) -> anyhow::Result<()> {
-    let Server { store, settings, vault, clock, bound, tls } = server;
+    let Server { store, settings, vault, clock, bound, tls, drain } = server;
     let address = bound.address();
     let (app, Engines { batches, work }) = App::build(store, settings, vault, clock, Random::Os).await?;
     numbering::warm_up();
@@ -85,9 +87,17 @@ pub(super) async fn run(server: Server, ready: impl FnOnce(&App, SocketAddr)) ->
         true => tracing::info!("stopping: open calls are finished first"),
         false => tracing::error!("a part of the server has died, so all of it stops"),
     }
-    app.stopping.send_replace(true);
-    handle.graceful_shutdown(Some(CALLS_PATIENCE));
+    app.readiness.leave();
     let finish = async {
+        if asked {
+            // Whoever stands in front learns of it by asking, and until then sends calls.
+            tokio::select! {
+                () = tokio::time::sleep(drain) => {}
+                _ = &mut serving => {}
+            }
+        }
+        app.stopping.send_replace(true);
+        handle.graceful_shutdown(Some(CALLS_PATIENCE));
         if !serving.is_finished() {
             let _ = serving.await;
         }

@@ -97,7 +97,7 @@ pub enum StoreError {
     InDoubt,
     /// Every lane is held.
     #[error(
-        "as many servers as there can be use this database already; stop one, or wait a minute if one of them has \
+        "as many servers as there can be use this database already; stop one, or wait ten seconds if one of them has \
          crashed"
     )]
     NoLane,

@@ -8,8 +8,13 @@ use tokio::sync::watch;
 
 /// A change of a token takes effect within this long.
 const TOKENS_EVERY: Duration = Duration::from_millis(250);
+/// How long reading them may take: a connection that is dead without knowing must not hold the next look up for good.
+const TOKENS_MAX: Duration = Duration::from_secs(6);
 /// How many rounds of `TOKENS_EVERY` lie between two looks at the wall clock.
 const CLOCK_ROUNDS: u32 = 4;
+/// How many rounds lie between two signs of life to the other servers: several in the time after which they count this
+/// one as gone.
+const LANE_ROUNDS: u32 = 8;
 /// How many rounds lie between two notes of when tokens were used.
 const USES_ROUNDS: u32 = 20;
 /// How much time lies between two times of forgetting.
@@ -21,16 +26,16 @@ const SANDBOX_LIFE: Duration = Duration::from_secs(24 * 3600);
 pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     let mut round = 0u32;
     while !*stopped.borrow() {
-        if let Err(error) = app.tokens.refresh(&app.reader).await {
-            tracing::error!(%error, "tokens cannot be read");
-        }
+        read_tokens(&app).await;
         if round.is_multiple_of(CLOCK_ROUNDS) {
             app.clock.reconcile();
         }
-        if round.is_multiple_of(USES_ROUNDS) {
+        if round.is_multiple_of(LANE_ROUNDS) {
             if let Err(error) = app.reader.keep_lane().await {
                 tracing::error!(%error, "the other servers cannot be told that this one is there");
             }
+        }
+        if round.is_multiple_of(USES_ROUNDS) {
             note_uses(&app).await;
         }
         round = round.wrapping_add(1);
@@ -50,6 +55,16 @@ pub(super) async fn forget(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
             () = tokio::time::sleep(PURGE_EVERY) => {}
             _ = stopped.wait_for(|stop| *stop) => {}
         }
+    }
+}
+
+/// Reads tokens anew if one has changed. Being the most frequent look into the database, it tells whether that is there.
+async fn read_tokens(app: &App) {
+    app.readiness.look();
+    match tokio::time::timeout(TOKENS_MAX, app.tokens.refresh(&app.reader)).await {
+        Ok(Ok(_)) => app.readiness.seen(),
+        Ok(Err(error)) => tracing::error!(%error, "tokens cannot be read"),
+        Err(_) => tracing::error!("tokens cannot be read: the database does not answer in time"),
     }
 }
 

@@ -217,7 +217,8 @@ fn certificate(data: &Path, mine: &dyn Fn(&Path)) {
     }
 }
 
-fn succeed(what: &str, output: std::io::Result<Output>) {
+/// Panics if a program did not end well.
+pub(crate) fn succeed(what: &str, output: std::io::Result<Output>) {
     let output = output.unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -251,7 +252,7 @@ fn binaries() -> PathBuf {
 }
 
 /// Whom the server runs as: PostgreSQL refuses root, so then as `postgres`, or `nobody`.
-fn owner() -> Option<(u32, u32)> {
+pub(crate) fn owner() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }

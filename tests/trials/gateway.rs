@@ -51,6 +51,8 @@ impl Home {
             }
         }
         command.current_dir(self.path()).env("CHAPPE_DATA", self.data()).stdin(Stdio::null());
+        // No balancer stands in front, so none has to learn that a server stops.
+        command.env("CHAPPE_DRAIN_S", "0");
     }
 
     /// `chappe dev` on a free port, with `balance` credits at least.

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 /// How often a batch is begun anew when other servers were in its way.
 const ATTEMPTS_MAX: u32 = 10;
 /// How long one round trip of a batch may take. The server gives up a statement earlier than that.
-const ROUND_TRIP_MAX: Duration = Duration::from_secs(20);
+const ROUND_TRIP_MAX: Duration = Duration::from_secs(8);
 
 /// Why an attempt at a batch came to nothing.
 enum Setback {

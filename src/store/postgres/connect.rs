@@ -22,14 +22,14 @@ const READER_WAIT: Duration = Duration::from_secs(5);
 
 /// The session of the writer. Every statement of a batch looks rows up by their keys, and is planned once: what the
 /// planner thinks of a table that was empty a minute ago must not turn into reading all of it. A server that has lost
-/// its client in the middle of a batch must let go of its locks.
+/// its client in the middle of a batch must let go of its locks, before others that wait for them have lost patience.
 const WRITER_SETTINGS: &str = "
     SET enable_seqscan = off;
     SET plan_cache_mode = force_generic_plan;
     SET jit = off;
-    SET statement_timeout = '15s';
+    SET statement_timeout = '7s';
     SET lock_timeout = '5s';
-    SET idle_in_transaction_session_timeout = '10s';
+    SET idle_in_transaction_session_timeout = '3s';
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';";
 
 /// How many notifications may wait to be heard.

@@ -123,7 +123,8 @@ impl Writer {
         let mut session = self.connected().await?;
         warn_of_settings(&session).await?;
         session.prepare().await?;
-        let lane = node::take_lane(&session.client).await?;
+        // Long enough for the lane of a server that crashed a moment ago.
+        let lane = node::take_lane(&session.client, self.patience * 2).await?;
         // A copy may have begun since the database was opened: it looks for lanes after it has said so.
         if let Err(error) = migrate::refuse_half_copied(&session.client).await {
             node::give_up(&session.client, &lane).await?;

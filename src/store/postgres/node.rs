@@ -5,11 +5,15 @@ use super::connect::Backend;
 use super::error::{Nature, nature};
 use crate::store::records::StoreError;
 use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::time::Instant;
 use tokio_postgres::{Client, Error, GenericClient};
 
-/// How long a server may not be seen before another takes its lane, by the database's clock. A database that is away
-/// does not count: seeing takes place in it.
-const UNSEEN_MAX_S: i32 = 60;
+/// How long a server may not be seen before another may take its lane, by the database's clock. Short, lest a server that
+/// crashes a few times in a row leaves no lane for anybody: what must not happen twice does not depend on it.
+const UNSEEN_MAX_S: i32 = 10;
+/// How often a server that starts looks for a lane when none is free.
+const LANE_PAUSE: Duration = Duration::from_millis(250);
 
 /// A lane that this server holds.
 #[derive(Clone, Debug)]
@@ -32,13 +36,25 @@ pub(super) const MARK: &str = "UPDATE node SET mark = $2,
          seen_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
      WHERE lane = $1::smallint";
 
-/// Takes the first free lane.
-pub(super) async fn take_lane(client: &Client) -> Result<Lane, StoreError> {
+/// Takes a lane: a free one if there is one, so that a server that was cut off finds its own again, or else the one whose
+/// holder was unseen for the longest time. If all are held, it waits: those of servers that crashed are free soon.
+pub(super) async fn take_lane(client: &Client, patience: Duration) -> Result<Lane, StoreError> {
+    let until = Instant::now() + patience;
+    loop {
+        match try_lane(client).await {
+            Err(StoreError::NoLane) if Instant::now() < until => tokio::time::sleep(LANE_PAUSE).await,
+            done => return done,
+        }
+    }
+}
+
+async fn try_lane(client: &Client) -> Result<Lane, StoreError> {
     let take = format!(
         "UPDATE node SET holder = gen_random_uuid()::text, seen_at = {NOW}
          WHERE lane = (SELECT lane FROM node
                        WHERE holder IS NULL OR seen_at < {NOW} - {UNSEEN_MAX_S} * 1000000::bigint
-                       ORDER BY lane LIMIT 1 FOR UPDATE SKIP LOCKED)
+                       ORDER BY holder IS NOT NULL, CASE WHEN holder IS NOT NULL THEN seen_at END, lane
+                       LIMIT 1 FOR UPDATE SKIP LOCKED)
          RETURNING lane, holder, mark"
     );
     let row = client.query_opt(&take, &[]).await?.ok_or(StoreError::NoLane)?;

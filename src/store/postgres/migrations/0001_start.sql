@@ -188,7 +188,7 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_age ON idempotency (at);
 
 -- The servers of this database, a lane each: the remainder of their request ids. A lane is free when it has no holder,
--- or when its holder was not seen for a minute by this database's clock.
+-- or when its holder was not seen for ten seconds by this database's clock.
 CREATE TABLE node (
     lane    SMALLINT PRIMARY KEY CHECK (lane BETWEEN 0 AND 7),
     holder  TEXT,
