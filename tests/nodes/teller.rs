@@ -113,7 +113,7 @@ impl Teller {
         let code = format!("{:06}", self.random.below(1_000_000));
         let magic = |digit: u64, random: &mut Seeded| format!("99966{digit}{:04}", random.below(10_000));
         if self.serial <= EXPIRING {
-            let phone = format!("999663{}{:02}", self.prefix.split_at(5).1, self.serial);
+            let phone = format!("999663{}{:02}", self.prefix.split_at(4).1, self.serial);
             return self.send(phone, Some(code), json!({ "ttl": TTL.as_secs() }), None, false);
         }
         match self.random.below(20) {
