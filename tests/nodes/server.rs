@@ -107,6 +107,7 @@ impl Postgres {
     /// Kills every process of it at once.
     pub(crate) fn crash(&mut self) {
         self.process.take().unwrap().crash();
+        assert!(self.try_query("SELECT 1").is_err(), "it lives on");
     }
 
     /// The URL of its database.

@@ -14,6 +14,8 @@ const KILLS: u64 = 12;
 const KILLS_PER_DATABASE: u64 = 25;
 /// One restart of the database comes with so many kills.
 const KILLS_PER_RESTART: u64 = 4;
+/// How many messages of each client expire while all this goes on.
+const EXPIRING: u64 = 4;
 /// Somebody is served again within this time, whatever was killed.
 const GAP_MAX: Duration = Duration::from_secs(10);
 
@@ -47,6 +49,7 @@ fn storm(random: &mut Seeded, kills: u64, tally: &mut Tally) {
     let urls = vec![database.url(); 3];
     let mut house = House::new(&urls, CREDITS, 0);
     let mut books = Books::new(&house, random.below(u64::MAX));
+    books.tellers.iter_mut().for_each(|teller| teller.expiring = EXPIRING);
     books.work(|_| {
         for kill in 1..=kills {
             std::thread::sleep(Duration::from_millis(600 + random.below(1_400)));
