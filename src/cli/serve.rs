@@ -47,6 +47,7 @@ pub(super) fn run(args: ServeArgs) -> Done {
     let key = config.master_key()?;
     refuse_key_beside_database(&config)?;
     let settings = config.settings()?;
+    let drain = config.drain()?;
     server::init_log(&config.log)?;
     if settings.live == Live::None {
         tracing::warn!(
@@ -68,7 +69,7 @@ pub(super) fn run(args: ServeArgs) -> Done {
         let clock = Clock::system();
         store.start_serving(clock.now(), settings.rules.sends_per_phone.within).await?;
         store.claim_for("serve").await?;
-        let server = Server { store, settings, vault, clock, bound, tls, drain: config.drain()? };
+        let server = Server { store, settings, vault, clock, bound, tls, drain };
         server::run(server, |_, address| {
             println!("ready {scheme}://{address}");
             let _ = std::io::stdout().flush();

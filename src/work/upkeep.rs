@@ -2,14 +2,16 @@
 
 use crate::app::App;
 use crate::engine::Chore;
+use crate::store::StoreError;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// A change of a token takes effect within this long.
 const TOKENS_EVERY: Duration = Duration::from_millis(250);
-/// How long reading them may take: a connection that is dead without knowing must not hold the next look up for good.
-const TOKENS_MAX: Duration = Duration::from_secs(6);
+/// How long a look may take: a connection that is dead without knowing must not hold the next look up for good.
+const LOOK_MAX: Duration = Duration::from_secs(6);
 /// How many rounds of `TOKENS_EVERY` lie between two looks at the wall clock.
 const CLOCK_ROUNDS: u32 = 4;
 /// How many rounds lie between two signs of life to the other servers: several in the time after which they count this
@@ -31,9 +33,7 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
             app.clock.reconcile();
         }
         if round.is_multiple_of(LANE_ROUNDS) {
-            if let Err(error) = app.reader.keep_lane().await {
-                tracing::error!(%error, "the other servers cannot be told that this one is there");
-            }
+            keep_lane(&app).await;
         }
         if round.is_multiple_of(USES_ROUNDS) {
             note_uses(&app).await;
@@ -58,14 +58,25 @@ pub(super) async fn forget(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-/// Reads tokens anew if one has changed. Being the most frequent look into the database, it tells whether that is there.
 async fn read_tokens(app: &App) {
-    app.readiness.look();
-    match tokio::time::timeout(TOKENS_MAX, app.tokens.refresh(&app.reader)).await {
-        Ok(Ok(_)) => app.readiness.seen(),
-        Ok(Err(error)) => tracing::error!(%error, "tokens cannot be read"),
-        Err(_) => tracing::error!("tokens cannot be read: the database does not answer in time"),
+    if let Err(error) = look(app, app.tokens.refresh(&app.reader)).await {
+        tracing::error!(%error, "tokens cannot be read");
     }
+}
+
+async fn keep_lane(app: &App) {
+    if let Err(error) = look(app, app.reader.keep_lane()).await {
+        tracing::error!(%error, "the other servers cannot be told that this one is there");
+    }
+}
+
+/// Looks into the database. Being the most frequent looks, these tell whether it is there.
+async fn look(app: &App, look: impl Future<Output = Result<(), StoreError>>) -> Result<(), StoreError> {
+    app.readiness.look();
+    let late = |_| StoreError::Unreachable("it did not answer in time".to_owned());
+    tokio::time::timeout(LOOK_MAX, look).await.map_err(late)??;
+    app.readiness.seen();
+    Ok(())
 }
 
 async fn note_uses(app: &App) {

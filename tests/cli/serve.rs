@@ -327,3 +327,34 @@ fn commands_share_the_configuration() {
         "{missing:?}"
     );
 }
+
+#[test]
+fn a_balancer_is_told_of_a_stop_while_calls_are_still_answered() {
+    let home = home_with_key();
+    let start = |drain_s: &str| {
+        let mut command = serve(&home, &format!("{BEHIND_PROXY}key_file = \"master.key\"\n"));
+        command.env("CHAPPE_DRAIN_S", drain_s);
+        command
+    };
+    refused(start("301"), "drain_s must be 300 at most");
+    let token = customer(&home, false);
+    let gateway = Gateway::start(start("300"));
+    let mut balancer = Connection::open(gateway.address(), "").unwrap();
+    let mut ready = || balancer.exchange("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    assert_eq!(ready().status, 200);
+    gateway.signal("TERM");
+    let told = loop {
+        let told = ready();
+        if told.status != 200 {
+            break told;
+        }
+    };
+    assert_eq!((told.status, told.text.as_str()), (503, "stopping\n"));
+    let mut late = Connection::open(gateway.address(), &token).unwrap();
+    late.call_with("getBalance", &json!({}), "X-Forwarded-For: 198.51.100.7\r\n").unwrap().result();
+    // Who asks twice does not want to wait.
+    gateway.signal("TERM");
+    let ended = gateway.finish(crate::gateway::STOP_PATIENCE);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("stopped at once"), "{ended:?}");
+}

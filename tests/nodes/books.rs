@@ -37,7 +37,7 @@ impl Books {
     /// Lets every client call while `trouble` is made.
     pub(crate) fn work<R>(&mut self, trouble: impl FnOnce(&Pulse) -> R) -> R {
         let (stop, pulse) = (AtomicBool::new(false), Pulse::new());
-        let result = scope(|scope| {
+        scope(|scope| {
             for teller in &mut self.tellers {
                 let (stop, pulse) = (&stop, &pulse);
                 scope.spawn(move || teller.work(stop, pulse));
@@ -46,8 +46,7 @@ impl Books {
             let result = trouble(&pulse);
             self.longest_gap = self.longest_gap.max(pulse.longest());
             result
-        });
-        result
+        })
     }
 
     pub(crate) fn answers(&self) -> u64 {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../support/postgres.rs"]
+#[allow(dead_code)] // The trials of nodes use all of it.
 mod postgres;
 /// The reference: the rules over rows in memory, with everything checked that a database would.
 #[path = "../../crates/core/tests/support/mod.rs"]

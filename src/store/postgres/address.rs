@@ -16,6 +16,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How long a connection may take to be made, to each address of the server.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
+/// How long everything may take that is said first over a new connection.
+const GREETING_MAX: Duration = Duration::from_secs(2);
 /// How long sent bytes may stay unacknowledged before the connection counts as lost.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(8);
 /// How long a connection may be silent before the other end is asked whether it is still there.
@@ -87,6 +89,14 @@ impl Address {
         let tls = tls(verified || roots.is_some(), roots.as_deref())?;
         let place = place(&config);
         Ok(Address { config, tls, place })
+    }
+
+    /// How long connecting may take in all: each server has its time before the next one is tried, for it is the last one
+    /// that may be the only one left.
+    pub(super) fn connect_max(&self) -> Duration {
+        let servers = self.config.get_hosts().len().max(self.config.get_hostaddrs().len());
+        let each = self.config.get_connect_timeout().copied().unwrap_or(CONNECT_MAX);
+        each.saturating_mul(servers as u32) + GREETING_MAX
     }
 }
 
@@ -193,6 +203,14 @@ mod tests {
         assert_eq!(several.config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
         let socket = Address::parse("postgres:///gateway?host=/var/run/postgresql&user=chappe").unwrap();
         assert_eq!(socket.place, "/var/run/postgresql:5432/gateway");
+    }
+
+    #[test]
+    fn every_server_has_its_time_to_answer() {
+        let patience = |url: &str| Address::parse(url).unwrap().connect_max().as_secs();
+        assert_eq!(patience("postgres://chappe@one/gateway"), 5);
+        assert_eq!(patience("postgres://chappe@one,two,three/gateway"), 11);
+        assert_eq!(patience("postgres://chappe@one/gateway?connect_timeout=10"), 12);
     }
 
     #[test]

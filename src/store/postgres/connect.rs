@@ -13,11 +13,9 @@ use tokio_postgres::{AsyncMessage, Client, Notification};
 
 /// The oldest server that is known to do.
 const OLDEST_SERVER: i32 = 150_000;
-/// How long making a connection may take, with everything that is said first.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// How many reads of one kind (workers', pages') may run at once.
 const READERS: usize = 4;
-/// How long a reader waits for a free connection, a new one, or one to prove that it lives.
+/// How long a reader waits for a free connection, or for one to prove that it lives.
 const READER_WAIT: Duration = Duration::from_secs(5);
 
 /// The session of the writer. Every statement of a batch looks rows up by their keys, and is planned once: what the
@@ -70,7 +68,7 @@ impl Session {
             Ok::<_, tokio_postgres::Error>(client)
         });
         let late = |_| StoreError::Unreachable("it did not answer in time".to_owned());
-        let connected = tokio::time::timeout(CONNECT_MAX, connecting).await.map_err(late)?;
+        let connected = tokio::time::timeout(address.connect_max(), connecting).await.map_err(late)?;
         let client = connected.map_err(|error| StoreError::Other(error.to_string()))??;
         let backend = examine(&client).await?;
         Ok(Session { client, backend, statements: None })
@@ -150,7 +148,7 @@ pub(super) fn pool(address: &Address) -> Result<Pool, StoreError> {
         .max_size(READERS)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(READER_WAIT))
-        .create_timeout(Some(READER_WAIT))
+        .create_timeout(Some(address.connect_max()))
         .recycle_timeout(Some(READER_WAIT))
         .post_create(settings)
         .build()
