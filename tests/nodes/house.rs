@@ -4,6 +4,8 @@ use crate::balancer::{Balancer, free_port};
 use crate::gateway::{Finished, Gateway, Home, finish};
 use crate::http::{Connection, Reply};
 use serde_json::Value;
+use std::fs::File;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ pub(crate) struct House {
     pub(crate) token: String,
     pub(crate) nodes: Vec<Node>,
     variables: Vec<(&'static str, String)>,
+    _turn: File,
 }
 
 /// A node that is started on the same port each time.
@@ -35,6 +38,9 @@ pub(crate) struct Node {
 impl House {
     /// Nodes that reach their database by these URLs, the customer's account holding this many credits.
     pub(crate) fn new(urls: &[String], credits: &str, drain_s: u32) -> House {
+        // One at a time, also among processes: what is measured is not what trials do to each other.
+        let turn = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("nodes.lock")).unwrap();
+        turn.lock().unwrap();
         let home = Home::new();
         let key = home.run(["key", "generate"]).stdout;
         let variables = vec![
@@ -56,7 +62,7 @@ impl House {
             .collect();
         let ports: Vec<_> = nodes.iter().map(|node| node.port).collect();
         let balancer = Balancer::over(&ports);
-        let mut house = House { home, balancer, token: String::new(), nodes, variables };
+        let mut house = House { home, balancer, token: String::new(), nodes, variables, _turn: turn };
         house.run("account create alice");
         house.run(&format!("credit alice {credits}"));
         house.token = house.new_token();

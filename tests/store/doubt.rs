@@ -55,6 +55,30 @@ async fn a_commit_that_never_reached_the_server_is_done_again() {
     house.audit().await;
 }
 
+/// Others wait for its locks, and the database lets go of them before their patience ends.
+#[tokio::test]
+async fn a_server_that_is_cut_off_in_a_batch_holds_others_up_for_a_moment_only() {
+    let mut house = House::postgres().await;
+    let (proxy, mut store) = wired(&house).await;
+    proxy.cut(Cut::Hanging);
+    let was_cut = async {
+        while !proxy.was_cut() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    // It comes to nothing more, not even to ending what it has begun.
+    tokio::select! {
+        biased;
+        () = was_cut => {}
+        _ = credit_once(&mut store, &house) => panic!("the wire was not cut"),
+    }
+    let begun = std::time::Instant::now();
+    house.credit(house.people.alice, 7, None).await.unwrap();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(6), "it took {:?}", begun.elapsed());
+    assert_eq!(house.balance(house.people.alice).await, 1_000_007);
+    house.audit().await;
+}
+
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_not_done_again() {
     let mut house = House::postgres().await;
