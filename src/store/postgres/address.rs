@@ -58,7 +58,12 @@ impl Address {
                 Some(("sslrootcert", file)) => {
                     roots = Some(percent_decode_str(file).decode_utf8_lossy().into_owned());
                 }
-                _ => rest.push(option),
+                Some(_) => rest.push(option),
+                None => {
+                    let unclear =
+                        "an option after the ? has no value; percent-encode a ? in the password as %3F";
+                    return Err(StoreError::Address(unclear.to_owned()));
+                }
             }
         }
         let plain = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };

@@ -94,7 +94,8 @@ pub(super) async fn listening(
 ) -> Result<(Client, mpsc::Receiver<Notification>), StoreError> {
     let late = |_| StoreError::Unreachable("it did not answer in time".to_owned());
     let connecting = address.config.connect(address.tls.clone());
-    let (client, mut connection) = tokio::time::timeout(CONNECT_MAX, connecting).await.map_err(late)??;
+    let (client, mut connection) =
+        tokio::time::timeout(address.connect_max(), connecting).await.map_err(late)??;
     let (heard, hearing) = mpsc::channel(NOTIFICATIONS_MAX);
     // Ends when the client is dropped, or when the connection is lost, which closes the channel.
     tokio::spawn(async move {
