@@ -164,7 +164,7 @@ async fn beside_no_lane_nothing_can_be_found_out() {
 #[tokio::test]
 async fn a_connection_that_was_ended_is_made_anew() {
     let mut house = House::postgres().await;
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    let end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
     let alice = house.people.alice;
     for round in 1..4 {

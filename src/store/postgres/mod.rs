@@ -186,11 +186,17 @@ impl Writer {
         Instant::now() + if self.away { PATIENCE_WHILE_AWAY.min(self.patience) } else { self.patience }
     }
 
-    /// The connection, made anew if it was lost. To be brought back to `session` when it is in order.
+    /// The connection, for a write that is not tried again: it has just proven that it lives.
     async fn connected(&mut self) -> Result<Session, StoreError> {
+        let session = self.connected_by(self.deadline()).await?;
+        if session.client.batch_execute("").await.is_ok() {
+            return Ok(session);
+        }
+        self.lose(session);
         self.connected_by(self.deadline()).await
     }
 
+    /// The connection, made anew if it was lost. To be brought back to `session` when it is in order.
     async fn connected_by(&mut self, deadline: Instant) -> Result<Session, StoreError> {
         if let Some(session) = self.session.take() {
             if !session.client.is_closed() {

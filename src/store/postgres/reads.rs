@@ -1,5 +1,6 @@
 //! What workers, pages and people read.
 
+use super::error::{Nature, nature};
 use super::rows::{self, damaged, flag, get, open_phone, optional_time, parsed, request_id, time};
 use super::{Reader, StoreError};
 use crate::store::columns::allowed;
@@ -8,8 +9,8 @@ use crate::vault::{Purpose, Vault};
 use chappe_core::text::{ChannelName, Username};
 use chappe_core::{AccountId, Delivery, Mode, Money, Phone, ReportId, RequestId, Time, TokenId};
 use std::collections::BTreeMap;
-use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, Row};
 use zeroize::Zeroizing;
 
 /// How long a server leaves what is due to the server in whose lane the request was made. Each sees to its own at once,
@@ -29,9 +30,13 @@ fn bound(limit: usize) -> i64 {
 
 impl Reader {
     async fn query(&self, text: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, StoreError> {
-        let connection = self.connection().await?;
-        let statement = connection.prepare_cached(text).await?;
-        Ok(connection.query(&statement, parameters).await?)
+        match ask(&self.connection().await?, text, parameters).await {
+            // A read may be done twice: nobody needs to hear that a connection was lost while there is another.
+            Err(error) if nature(&error) == Nature::Lost => {
+                Ok(ask(&self.connection().await?, text, parameters).await?)
+            }
+            result => Ok(result?),
+        }
     }
 
     /// The lane of this server; `None` beside no server, where every lane is one's own.
@@ -208,6 +213,15 @@ impl Reader {
             timeline: get(row, 3)?,
         }))
     }
+}
+
+async fn ask(
+    connection: &deadpool_postgres::Client,
+    text: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, Error> {
+    let statement = connection.prepare_cached(text).await?;
+    connection.query(&statement, parameters).await
 }
 
 fn token(vault: &Vault, row: &Row) -> Result<TokenRow, StoreError> {
