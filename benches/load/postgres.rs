@@ -10,7 +10,16 @@ use std::time::Duration;
 
 const CONNECTIONS: usize = 256;
 
-/// Sends over one node and over two, and what pgbench makes of the naive form, all on one fresh cluster.
+/// How many nodes work on the database, and whether all send for one account or each for its own.
+const FORMS: [(usize, bool, &str); 5] = [
+    (1, true, "Chappe over HTTP, one node"),
+    (2, true, "two nodes, one account"),
+    (4, true, "four nodes, one account"),
+    (2, false, "two nodes, an account each"),
+    (4, false, "four nodes, an account each"),
+];
+
+/// Sends over several nodes, and what pgbench makes of the naive form, all on one fresh cluster.
 pub fn bench(chappe: &Path) {
     let (span, rounds) = (span(), rounds());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -18,24 +27,31 @@ pub fn bench(chappe: &Path) {
     let house = House::new(chappe, &database);
     runtime.block_on(database.run(include_str!("../naive/schema.sql")));
 
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!(
-        "{rounds} rounds of {} s each, {CONNECTIONS} connections to each node; medians\n",
+        "{cores} cores; {rounds} rounds of {} s each, {CONNECTIONS} connections to each node; medians\n",
         span.as_secs()
     );
-    let (mut naive, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
+    let mut naive = Vec::new();
+    let mut sent = vec![Vec::new(); FORMS.len()];
     let mut numbers = 393_000_000_000u64;
     for _ in 0..rounds {
         naive.push(naive_per_second(&database, span));
-        let first = house.serve();
-        one.push(sent_per_second(&[&first.target], span, &mut numbers));
-        let second = house.serve();
-        two.push(sent_per_second(&[&first.target, &second.target], span, &mut numbers));
+        for ((nodes, one_account, _), results) in FORMS.iter().zip(&mut sent) {
+            let nodes: Vec<Process> =
+                (0..*nodes).map(|node| house.serve(if *one_account { 0 } else { node })).collect();
+            let targets: Vec<&Target> = nodes.iter().map(|node| &node.target).collect();
+            results.push(sent_per_second(&targets, span, &mut numbers));
+            nodes.into_iter().for_each(Process::end);
+        }
     }
-    let (naive, one, two) = (median(naive), median(one), median(two));
-    println!("{:<52} {:>10} {:>8}", "messages of one account, durable on PostgreSQL", "per second", "ratio");
-    println!("{:<52} {naive:>10.0} {:>8.1}", "a transaction with a row lock each (pgbench)", 1.0);
-    println!("{:<52} {one:>10.0} {:>8.1}", "Chappe over HTTP, one node", one / naive);
-    println!("{:<52} {two:>10.0} {:>8.1}", "Chappe over HTTP, two nodes", two / naive);
+    let naive = median(naive);
+    println!("{:<52} {:>10} {:>8}", "messages, durable on PostgreSQL", "per second", "ratio");
+    println!("{:<52} {naive:>10.0} {:>8.1}", "one account, a transaction each (pgbench)", 1.0);
+    for ((_, _, name), results) in FORMS.iter().zip(sent) {
+        let per_second = median(results);
+        println!("{name:<52} {per_second:>10.0} {:>8.1}", per_second / naive);
+    }
     assert!(house.run(&["audit"]).contains("all invariants hold"), "the books are right after it");
 }
 
@@ -77,12 +93,13 @@ fn sent_per_second(nodes: &[&Target], span: Duration, numbers: &mut u64) -> f64 
 struct House<'a> {
     chappe: &'a Path,
     variables: Vec<(&'static str, String)>,
-    token: String,
+    /// A token of each account.
+    tokens: Vec<String>,
 }
 
 impl House<'_> {
     fn new<'a>(chappe: &'a Path, database: &Database) -> House<'a> {
-        let mut house = House { chappe, variables: Vec::new(), token: String::new() };
+        let mut house = House { chappe, variables: Vec::new(), tokens: Vec::new() };
         let key = house.run(&["key", "generate"]).trim().to_owned();
         let setting = |name, value: &str| (name, value.to_owned());
         house.variables = vec![
@@ -92,12 +109,16 @@ impl House<'_> {
             setting("CHAPPE_ROUTES__LIVE", "sandbox"),
             setting("CHAPPE_LIMITS__ACCOUNT_PER_SECOND", "0"),
             setting("CHAPPE_LOG__FILTER", "warn"),
+            setting("CHAPPE_DRAIN_S", "0"),
         ];
-        house.run(&["account", "create", "hot"]);
-        house.run(&["credit", "hot", "100000000"]);
-        let token = house.run(&["token", "create", "hot", "--json"]);
-        let token: serde_json::Value = serde_json::from_str(&token).unwrap();
-        house.token = token["token"].as_str().unwrap().to_owned();
+        for number in 0..4 {
+            let name = format!("customer{number}");
+            house.run(&["account", "create", &name]);
+            house.run(&["credit", &name, "100000000"]);
+            let token = house.run(&["token", "create", &name, "--json"]);
+            let token: serde_json::Value = serde_json::from_str(&token).unwrap();
+            house.tokens.push(token["token"].as_str().unwrap().to_owned());
+        }
         house
     }
 
@@ -115,7 +136,8 @@ impl House<'_> {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn serve(&self) -> Process {
-        Process::start(self.command(&["serve", "--listen", "127.0.0.1:0"]), &self.token)
+    /// A node, to be called with the token of one account.
+    fn serve(&self, account: usize) -> Process {
+        Process::start(self.command(&["serve", "--listen", "127.0.0.1:0"]), &self.tokens[account])
     }
 }

@@ -65,6 +65,12 @@ impl Process {
         Process { child, target: Target { address, token } }
     }
 
+    /// Stops it as its operator would, so that it leaves the database in order.
+    pub fn end(mut self) {
+        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let _ = self.child.wait();
+    }
+
     /// Waits until every message was delivered, so that what follows is measured alone.
     pub fn settle(&self) {
         let mut last = 0;
