@@ -3,7 +3,7 @@
 
 use crate::app::App;
 use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, HeaderValue};
+use axum::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use chappe_core::Rejection;
 use chappe_core::command::Caller;
 use std::net::{IpAddr, SocketAddr};
@@ -14,14 +14,14 @@ pub fn may_speak(app: &App, peer: IpAddr) -> bool {
 }
 
 /// Turns a token into a caller: that of the `Authorization: Bearer` header, or `parameter`, where there is one. Two that
-/// differ are a conflict, wherever they stand: a proxy in between may have looked at the other one.
+/// differ are a conflict, wherever they stand.
 pub fn caller(
     app: &App,
     peer: SocketAddr,
     headers: &HeaderMap,
     parameter: Option<&str>,
 ) -> Result<Caller, Rejection> {
-    let token = match (in_headers(headers)?, parameter) {
+    let token = match (agreed(headers, AUTHORIZATION, bearer)?, parameter) {
         (Some(one), Some(other)) if one != other => return Err(Rejection::ParameterConflict),
         (Some(token), _) | (None, Some(token)) => token,
         (None, None) => return Err(Rejection::AccessTokenRequired),
@@ -30,10 +30,16 @@ pub fn caller(
     app.tokens.judge(&app.vault.token_digest(token), from, app.clock.now())
 }
 
-fn in_headers(headers: &HeaderMap) -> Result<Option<&str>, Rejection> {
-    let mut tokens = headers.get_all(AUTHORIZATION).iter().map(bearer);
-    let token = tokens.next().flatten();
-    if tokens.any(|other| other != token) { Err(Rejection::ParameterConflict) } else { Ok(token) }
+/// What a header says, as `read` reads it. One that is there several times must say the same each time: a proxy in
+/// between may have looked at another one.
+pub fn agreed<'h, T: PartialEq>(
+    headers: &'h HeaderMap,
+    name: HeaderName,
+    read: impl Fn(&'h HeaderValue) -> Option<T>,
+) -> Result<Option<T>, Rejection> {
+    let mut values = headers.get_all(name).iter().map(read);
+    let value = values.next().flatten();
+    if values.any(|other| other != value) { Err(Rejection::ParameterConflict) } else { Ok(value) }
 }
 
 /// The token of a header's value; another scheme holds no token of ours.

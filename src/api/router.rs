@@ -74,7 +74,7 @@ async fn answer(app: &App, peer: SocketAddr, parts: &Parts, body: Body) -> Resul
     let params = Params::parse(parts.uri.query(), header(&parts.headers, CONTENT_TYPE), &body)?;
     let caller = auth::caller(app, peer, &parts.headers, params.get(Param::AccessToken))?;
     let _place = app.tokens.enter(caller.account, app.settings.queue_max / ACCOUNT_SHARE)?;
-    let idempotency_key = parts.headers.get(IDEMPOTENCY_KEY).map(|value| value.as_bytes());
+    let idempotency_key = auth::agreed(&parts.headers, IDEMPOTENCY_KEY, |value| Some(value.as_bytes()))?;
     Call { app, caller, params: &params, idempotency_key }.answer(method).await
 }
 

@@ -188,3 +188,15 @@ async fn keys_survive_a_restart() {
     assert_eq!(bytes(&server.call(&send("k", &parameters)).await), bytes(&first));
     assert_eq!(server.balance().await.to_string(), "99.99");
 }
+
+#[tokio::test]
+async fn two_keys_that_differ_are_a_conflict() {
+    let server = start().await;
+    let parameters = json!({"phone_number": PHONE, "code": "1234"});
+    let differing = send("a", &parameters).header("Idempotency-Key", "b");
+    assert_eq!(server.call(&differing).await.error(), "PARAMETER_CONFLICT");
+    assert_eq!(server.balance().await.to_string(), "100", "nothing was sent");
+    let twice = send("a", &parameters).header("Idempotency-Key", "a");
+    let first = server.call(&twice).await.result();
+    assert_eq!(server.call(&send("a", &parameters)).await.result(), first);
+}
