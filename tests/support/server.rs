@@ -44,6 +44,9 @@ pub(crate) struct Setup {
     pub(crate) balance: &'static str,
     /// Whether workers run: without them, nothing happens to a message by itself.
     pub(crate) workers: bool,
+    /// Whether the sandbox takes messages in the batch that gave them out, as it really does. Without workers it does not,
+    /// unless a test wants it: then a message stays as it was sent.
+    pub(crate) sandbox_at_once: Option<bool>,
     /// Whether the engine works. Without, commands wait until [`Server::release`].
     pub(crate) engine: bool,
     /// A certificate to serve HTTPS with.
@@ -59,6 +62,7 @@ impl Setup {
             random: Random::seeded(1),
             balance: "100",
             workers: true,
+            sandbox_at_once: None,
             engine: true,
             tls: None,
         }
@@ -170,8 +174,8 @@ impl Home {
     pub(crate) async fn serve(self, setup: Setup) -> Server {
         // Fails only where an earlier server of this process has done it.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let Setup { settings, clock, random, workers, engine, tls, .. } = setup;
-        let settings = Settings { sandbox_by_worker: !workers, ..settings };
+        let Setup { settings, clock, random, workers, sandbox_at_once, engine, tls, .. } = setup;
+        let settings = Settings { sandbox_by_worker: !sandbox_at_once.unwrap_or(workers), ..settings };
         let built = App::build(self.store().await, settings, self.vault.clone(), clock, random).await;
         let (app, engines) = built.unwrap();
         let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -298,7 +302,7 @@ impl Server {
 
     /// Whether other servers may work on the same database.
     pub(crate) fn has_neighbours(&self) -> bool {
-        self.app.reader.has_neighbours()
+        matches!(self.app.reader, Reader::Postgres(_))
     }
 
     pub(crate) fn reader(&self) -> &Reader {

@@ -49,7 +49,13 @@ async fn delivered(server: &Server, phone: &str) -> String {
 
 #[tokio::test]
 async fn a_message_has_arrived_when_its_send_is_answered() {
-    let server = dev().await;
+    let server = Server::start(|setup| {
+        setup.clock_at(NOW);
+        // Nobody else can deliver it.
+        setup.workers = false;
+        setup.sandbox_at_once = Some(true);
+    })
+    .await;
     for (phone, status) in [
         (PHONE, "delivered"),
         ("+9996600001", "delivered"),
