@@ -39,9 +39,7 @@ impl Workers {
         tasks.spawn(due::run(app.clone(), stopped.clone()));
         tasks.spawn(report::run(app.clone(), stopped.clone()));
         tasks.spawn(upkeep::run(app.clone(), stopped.clone()));
-        if app.reader.has_neighbours() {
-            tasks.spawn(neighbours::run(app.clone(), stopped.clone()));
-        }
+        tasks.spawn(neighbours::run(app.clone(), stopped.clone()));
         tasks.spawn(upkeep::forget(app.clone(), stopped));
         Workers { tasks, stop }
     }

@@ -29,7 +29,8 @@ enum Item {
 pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
         match app.reader.bell().await {
-            Ok(None) => return,
+            // Alone on this database. A worker that ends before it is told to would end the server.
+            Ok(None) => drop(stopped.wait_for(|stop| *stop).await),
             Ok(Some(bell)) => tokio::select! {
                 () = exchange(&app, bell) => tracing::warn!("the other servers cannot be heard; trying again"),
                 _ = stopped.wait_for(|stop| *stop) => return,
