@@ -8,8 +8,7 @@
 use super::queue::{CallerJob, WorkerJob};
 use super::{Judged, Outlets};
 use crate::store::{Log, StoreError};
-use chappe_core::book::Job;
-use chappe_core::{ChannelEvent, News, Work};
+use chappe_core::{News, Work};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -74,11 +73,6 @@ impl Durable {
     pub(super) fn lease_room(&self) -> usize {
         let promised = self.under_way.deliveries.load(Ordering::Acquire);
         self.outlets.work.capacity().saturating_sub(promised)
-    }
-
-    /// See [`Outlets::inside`].
-    pub(super) fn inside(&self) -> fn(&Job) -> Option<Vec<ChannelEvent>> {
-        self.outlets.inside
     }
 
     /// Makes a batch durable and answers it before this returns.
@@ -186,4 +180,97 @@ fn flush_all(
         }
     }
     Ok(())
+}
+
+#[cfg(feature = "simulation")]
+#[cfg(test)]
+mod tests {
+    use super::super::queue::{Engine, Failure, Queues, queues};
+    use super::*;
+    use crate::engine::Batch;
+    use crate::work::wake::Wakes;
+    use chappe_core::command::Caller;
+    use chappe_core::{AccountId, Command, Mode, Outcome, TokenId};
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Sender, channel};
+    use std::time::Duration;
+    use tokio::sync::{broadcast, mpsc, oneshot};
+
+    /// Far longer than a thread needs to begin.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    struct Bench {
+        durable: Durable,
+        engine: Engine,
+        queues: Queues,
+        failed: Arc<Notify>,
+        begun: Receiver<()>,
+        release: Sender<Result<(), StoreError>>,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            let ((begins, begun), (release, released)) = (channel(), channel());
+            let (engine, queues) = queues(8);
+            let outlets = Outlets {
+                work: mpsc::channel(8).0,
+                wakes: Wakes::default(),
+                changed: broadcast::channel(8).0,
+                inside: |_| None,
+            };
+            let durable = Durable::new(Log::Held(begins, Mutex::new(released)), outlets);
+            Bench { durable, engine, queues, failed: Arc::default(), begun, release }
+        }
+
+        /// Hands over a batch of one caller, decided and committed; and what that caller hears.
+        async fn hand_over(&mut self, changed: bool) -> oneshot::Receiver<Result<Outcome, Failure>> {
+            let caller = Caller { account: AccountId(100), token: TokenId(1), mode: Mode::Live };
+            let (heard, hearing) = oneshot::channel();
+            let engine = self.engine.clone();
+            tokio::spawn(async move {
+                let _ = heard.send(engine.submit(Command::Balance { caller }).await);
+            });
+            let mut batch = Batch::default();
+            assert!(self.queues.wait(&mut batch).await);
+            let callers = batch.callers.into_iter().map(|job| (job, Ok(Outcome::Done))).collect();
+            let news = News { changed, ..News::default() };
+            let committed = Committed { callers, workers: Vec::new(), news };
+            self.durable.finish_beside(committed, true, &self.failed).unwrap();
+            hearing
+        }
+
+        fn wait_for_the_disk(&self) {
+            self.begun.recv_timeout(PATIENCE).expect("a flush that begins");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_answered_before_the_disk_has_it() {
+        let mut bench = Bench::new();
+        let mut first = bench.hand_over(true).await;
+        bench.wait_for_the_disk();
+        // It only read, but it has seen what is not on the disk yet.
+        let mut second = bench.hand_over(false).await;
+        tokio::task::yield_now().await;
+        assert!(first.try_recv().is_err() && second.try_recv().is_err(), "answered too early");
+        bench.release.send(Ok(())).unwrap();
+        assert_eq!(first.await.unwrap(), Ok(Outcome::Done));
+        bench.wait_for_the_disk();
+        bench.release.send(Ok(())).unwrap();
+        assert_eq!(second.await.unwrap(), Ok(Outcome::Done));
+        bench.durable.end().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_refuses_is_never_acknowledged() {
+        let mut bench = Bench::new();
+        let first = bench.hand_over(true).await;
+        bench.wait_for_the_disk();
+        let second = bench.hand_over(true).await;
+        bench.release.send(Err(StoreError::Disk("gone".to_owned()))).unwrap();
+        assert_eq!(first.await.unwrap(), Err(Failure::Internal));
+        assert_eq!(second.await.unwrap(), Err(Failure::Internal));
+        bench.failed.notified().await;
+        assert!(bench.durable.end().is_err_and(|error| error.is_fatal()));
+    }
 }

@@ -52,6 +52,7 @@ pub struct Batches {
     rules: Rules,
     queues: Queues,
     durable: Durable,
+    inside: fn(&Job) -> Option<Vec<ChannelEvent>>,
 }
 
 /// What a batch is made of.
@@ -76,8 +77,9 @@ impl Batches {
         queue_max: usize,
     ) -> Result<(Engine, Batches), StoreError> {
         let (engine, queues) = queue::queues(queue_max);
+        let inside = outlets.inside;
         let durable = Durable::new(store.log()?, outlets);
-        Ok((engine, Batches { store, rules, queues, durable }))
+        Ok((engine, Batches { store, rules, queues, durable, inside }))
     }
 
     /// Runs until the engine is closed and everything that waited is answered, or the database fails for good.
@@ -153,7 +155,7 @@ impl Batches {
         let mut keys = Keys::default();
         callers.iter().map(CallerJob::command).for_each(|command| command.add_keys(&mut keys));
         workers.iter().flat_map(WorkerJob::commands).for_each(|command| command.add_keys(&mut keys));
-        let (rules, inside) = (&self.rules, self.durable.inside());
+        let (rules, inside) = (&self.rules, self.inside);
         let committed = self
             .store
             .transact(&keys, |book| {

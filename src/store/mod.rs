@@ -1,8 +1,8 @@
 //! The seam to the database: load the rows that a batch touches, save what it changed, read what workers and people ask.
 //!
-//! A [`Store`] is this process's one writer; a [`Reader`] reads beside it. Both are closed enums over the databases there are, and
-//! async because a database may be a network away. Everything on disk that is secret is sealed on its way in and opened
-//! on its way out, here and nowhere else.
+//! A [`Store`] is this process's one writer; a [`Reader`] reads beside it. Both are closed enums over the databases there
+//! are, and async because a database may be a network away. Everything on disk that is secret is sealed on its way in and
+//! opened on its way out, here and nowhere else.
 
 mod audit;
 mod columns;
@@ -41,13 +41,16 @@ pub enum Reader {
     Postgres(postgres::Reader),
 }
 
-/// What makes the commits of a serving [`Store`] durable.
+/// What makes the commits of a [`Store`] durable; see [`Store::log`].
 #[derive(Debug)]
 pub enum Log {
     /// A SQLite file's write-ahead log.
     Sqlite(sqlite::Log),
     /// Nothing: a commit is as durable as it is going to be once it returns.
     AtOnce,
+    /// A disk that says when a flush has begun, and ends it when a test lets it.
+    #[cfg(feature = "simulation")]
+    Held(std::sync::mpsc::Sender<()>, std::sync::Mutex<std::sync::mpsc::Receiver<Result<(), StoreError>>>),
 }
 
 impl Log {
@@ -56,6 +59,13 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.flush(),
             Log::AtOnce => Ok(()),
+            #[cfg(feature = "simulation")]
+            Log::Held(begun, released) => {
+                // A test that listens no more has let everything go.
+                let _ = begun.send(());
+                let released = released.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                released.recv().unwrap_or(Ok(()))
+            }
         }
     }
 }
@@ -98,8 +108,8 @@ impl Store {
         }
     }
 
-    /// What makes this store's commits durable from now on: once it serves, [`Store::transact`] leaves that to the
-    /// caller, so that the disk can work on one batch while the next is decided.
+    /// What makes this store's commits durable from now on: [`Store::transact`] and every other write leave that to whoever
+    /// called this, so that the disk can work on one batch while the next is decided.
     pub fn log(&self) -> Result<Log, StoreError> {
         match self {
             Store::Sqlite(writer) => writer.log(),
@@ -117,8 +127,8 @@ impl Store {
     }
 
     /// One batch: loads the rows of `keys`, lets `decide` change them in memory, saves what changed and commits. Only
-    /// when this returns `Ok` did anything happen; once the store serves, it is durable only after the next
-    /// [`Log::flush`]. `decide` may be called again if the database asks for a retry.
+    /// when this returns `Ok` did anything happen; once somebody has asked for the [`Log`], it is durable only after the
+    /// next [`Log::flush`]. `decide` may be called again if the database asks for a retry.
     pub async fn transact<R>(
         &mut self,
         keys: &Keys,
@@ -378,11 +388,6 @@ impl Reader {
             Reader::Sqlite(reader) => reader.request(request),
             Reader::Postgres(reader) => reader.request(request).await,
         }
-    }
-
-    /// Whether other servers may work on this database.
-    pub fn has_neighbours(&self) -> bool {
-        matches!(self, Reader::Postgres(_))
     }
 
     /// A bell between the servers of this database; `None` where there can be only one.

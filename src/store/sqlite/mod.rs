@@ -140,11 +140,6 @@ impl Writer {
         )?;
         transaction.commit()?;
         self.fold_log()?;
-        if self.durability == Durability::Full {
-            // From now on a commit only writes the log, and [`Log::flush`] makes it durable: exactly what FULL does in
-            // one step, cut in two. SQLite still sees to the order of log and file when it folds the one into the other.
-            self.connection.execute_batch("PRAGMA synchronous = NORMAL")?;
-        }
         self.recent = RecentSends::rebuild(&self.connection, now, sends_window)?;
         Ok(())
     }
@@ -185,13 +180,16 @@ impl Writer {
 
     /// See [`super::Store::log`].
     pub fn log(&self) -> Result<super::Log, StoreError> {
-        if self.lock.is_none() || self.durability == Durability::ProcessOnly {
+        if self.durability == Durability::ProcessOnly {
             return Ok(super::Log::AtOnce);
         }
         let path = self.directory.join(LOG_FILE);
         let opened = OpenOptions::new().write(true).open(&path);
         let file = opened
             .map_err(|source| StoreError::File { what: format!("cannot open {}", path.display()), source })?;
+        // From now on a commit only writes the log, and [`Log::flush`] makes it durable: exactly what FULL does in one
+        // step, cut in two. SQLite still sees to the order of log and file when it folds the one into the other.
+        self.connection.execute_batch("PRAGMA synchronous = NORMAL")?;
         Ok(super::Log::Sqlite(Log { file }))
     }
 
@@ -261,5 +259,28 @@ impl From<rusqlite::Error> for StoreError {
             }
             _ => StoreError::Other(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::MasterKey;
+
+    #[test]
+    fn commits_wait_for_the_disk_until_somebody_else_sees_to_it() {
+        const NORMAL: i64 = 1;
+        const FULL: i64 = 2;
+        let directory = tempfile::tempdir().unwrap();
+        let vault = Vault::new(&MasterKey::from_bytes([7; 32]));
+        let mut writer = Writer::open(directory.path(), vault, Durability::Full).unwrap();
+        writer.start_serving(Time::from_secs(1_795_000_000), Duration::from_secs(600)).unwrap();
+        let synchronous = |writer: &Writer| -> i64 {
+            writer.connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap()
+        };
+        assert_eq!(synchronous(&writer), FULL);
+        let log = writer.log().unwrap();
+        assert_eq!(synchronous(&writer), NORMAL);
+        log.flush().unwrap();
     }
 }
