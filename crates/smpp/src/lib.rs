@@ -14,8 +14,7 @@
 mod config;
 mod error;
 mod message;
-#[doc(hidden)]
-pub mod pdu;
+mod pdu;
 mod receipt;
 mod session;
 mod status;

@@ -12,31 +12,31 @@ use tokio_util::codec::Decoder;
 
 /// The most octets of a PDU. The largest that makes sense carries a message_payload of 64 KiB; anything larger is not
 /// SMPP.
-pub const LENGTH_MAX: usize = 64 * 1024;
+pub(crate) const LENGTH_MAX: usize = 64 * 1024;
 
 /// command_length, command_id, command_status, sequence_number.
 const HEADER: usize = 16;
 
 /// One PDU: its header, and a body not yet looked at.
 #[derive(Clone, Debug)]
-pub struct Pdu {
+pub(crate) struct Pdu {
     /// What it is.
-    pub id: CommandId,
+    pub(crate) id: CommandId,
     /// Of a response: how it went.
-    pub status: CommandStatus,
+    pub(crate) status: CommandStatus,
     /// Which request a response belongs to.
-    pub sequence: u32,
+    pub(crate) sequence: u32,
     /// Everything after the header.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 /// Cuts a stream of octets into PDUs.
 #[derive(Debug, Default)]
-pub struct Reader;
+pub(crate) struct Reader;
 
 /// Why nothing more can be read from a stream.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// Where the next PDU begins cannot be known.
     #[error("a PDU of {0} octets")]
     Length(usize),

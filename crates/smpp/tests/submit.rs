@@ -238,7 +238,7 @@ async fn what_was_read_before_the_connection_broke_is_uncertain() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_cut_off_while_it_was_written_was_not_sent() {
+async fn what_was_cut_off_while_it_was_written_is_uncertain_and_what_waited_behind_it_is_not() {
     // A pipe that a submit_sm does not fit into.
     let mut bench = bench_with(config(), 48);
     let mut smsc = bench.bound().await;
@@ -249,12 +249,18 @@ async fn what_was_cut_off_while_it_was_written_was_not_sent() {
     tokio::io::AsyncReadExt::read_exact(smsc.pipe.get_mut(), &mut some).await.unwrap();
     assert_eq!(some[..8], [0, 0, 0, 205, 0, 0, 0, 4], "the beginning of a submit_sm");
     drop(smsc);
-    // Writing may be what fails first; then the fate of the first one is open. That of the second is not.
-    assert!(matches!(
-        sending.await.unwrap(),
-        Err(SubmitError::NotSent(NotSent::Disconnected) | SubmitError::Uncertain { .. })
-    ));
+    // It was the writing that failed, and a transport may fail after it has sent. That the other never left is sure.
+    assert_eq!(sending.await.unwrap(), uncertain(Uncertainty::ConnectionLost));
     assert_eq!(waiting.await.unwrap(), not_sent(NotSent::Disconnected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_smsc_never_took_off_the_line_was_not_sent() {
+    let mut bench = bench_with(config(), 48);
+    let _smsc = bench.bound().await;
+    let sending = bench.submit(&"a".repeat(160));
+    // It reads nothing more, and after a while it is given up.
+    assert_eq!(sending.await.unwrap(), not_sent(NotSent::Disconnected));
 }
 
 #[tokio::test(start_paused = true)]

@@ -214,6 +214,10 @@ impl<'a, S: AsyncRead + AsyncWrite> Link<'a, S> {
             self.outbox.push(sequence, CommandStatus::ROK, rusmpp::Pdu::EnquireLink);
         }
         for (_, submit) in self.window.extract_if(|_, submit| now >= submit.expires) {
+            if !submit.reply.is_sent {
+                // For all this time the SMSC has not even taken it off the line. Ended here, it never will.
+                return Some(End::Down(DownReason::Silent));
+            }
             submit.reply.send(Err(SubmitError::uncertain(Uncertainty::NoAnswer)));
         }
         let is_late = |receipt: &(&u64, &Waiting)| now >= receipt.1.expires;
