@@ -12,7 +12,7 @@ use rusmpp::pdus::{DataSmResp, DeliverSmResp};
 use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::FramedRead;
@@ -282,14 +282,18 @@ impl<'a, S: AsyncRead + AsyncWrite> Link<'a, S> {
         self.shared.refuse_all();
     }
 
-    /// Gives the last PDUs a moment to leave.
+    /// Gives the last PDUs a moment to leave, and closes as the transport would have it.
     async fn farewell(mut self, end: End) -> End {
         let Link { ends, outbox, .. } = &mut self;
-        let leaving = async { while !outbox.is_idle() && outbox.advance(&mut ends.writer).await.is_ok() {} };
-        let is_worthwhile =
-            matches!(end, End::Stopped | End::Down(DownReason::Unbound | DownReason::Garbage(_)));
-        if is_worthwhile {
-            // Whether or not they did, the connection ends here.
+        let leaving = async {
+            while !outbox.is_idle() {
+                outbox.advance(&mut ends.writer).await?;
+            }
+            ends.writer.shutdown().await
+        };
+        // Nobody is there to take leave of where the line is dead.
+        if !matches!(end, End::Down(DownReason::Lost(_) | DownReason::Silent)) {
+            // Whether or not it works out, the connection ends here.
             let _ = timeout(FAREWELL, leaving).await;
         }
         end
