@@ -1,11 +1,12 @@
 //! `chappe dev`: a complete gateway on this machine, in a second.
 
 use super::server::{self, Server};
-use super::{Done, carry_out, create_directory, key};
-use crate::config::{Config, key_of_environment};
+use super::{Done, carry_out, create_directory, key, open_store};
+use crate::config::{Config, DatabaseUrl, key_of_environment};
 use crate::console::{EXAMPLE_NUMBER, curl};
 use crate::env::{Clock, Random};
-use crate::store::{AccountRow, Durability, NewToken, Store, StoreError};
+use crate::net::server::Bound;
+use crate::store::{AccountRow, NewToken, Store, StoreError};
 use crate::vault::{MasterKey, Vault};
 use anyhow::{anyhow, ensure};
 use chappe_core::ledger::Kind;
@@ -30,6 +31,10 @@ pub(crate) struct DevArgs {
     /// The data directory; created if it is missing, and kept
     #[arg(long, env = "CHAPPE_DATA", default_value = "./chappe-data", value_name = "DIR")]
     data: PathBuf,
+    /// A PostgreSQL database instead, empty or made by `chappe dev`, as postgres://USER:PASSWORD@HOST/DATABASE; the data
+    /// directory then holds the master key alone
+    #[arg(long, env = "CHAPPE_DATABASE", value_name = "URL", hide_env_values = true)]
+    database: Option<DatabaseUrl>,
     /// The API token to accept [default: the one of the last time, or a new one]
     #[arg(long, env = "CHAPPE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -42,7 +47,9 @@ pub(crate) struct DevArgs {
 }
 
 pub(super) fn run(args: DevArgs) -> Done {
-    let config = Config::defaults()?;
+    let mut config = Config::defaults()?;
+    config.data.clone_from(&args.data);
+    config.database = args.database.clone().unwrap_or_default();
     server::init_log(&crate::config::Log {
         filter: "warn".to_owned(),
         format: crate::config::LogFormat::Text,
@@ -55,17 +62,16 @@ pub(super) fn run(args: DevArgs) -> Done {
     server::block_on(async {
         create_directory(&args.data)?;
         let vault = Vault::new(&master_key(&args.data)?);
-        let mut store = Store::open_sqlite(&args.data, vault.clone(), Durability::Full)?;
-        // First of all the database must be ours: nothing is filled up beside a server that runs.
+        let mut store = open_store(&config, vault.clone()).await?;
         let clock = Clock::system();
-        store.start_serving(clock.now(), settings.rules.sends_per_phone.within).await?;
-        store.claim_for("dev").await?;
-        if let Some(last) = store.last_request().await? {
-            // What is created now comes after what was done while the clock was moved.
-            clock.reach(last.drawn_at());
-        }
-        let token = prepare(&mut store, &settings.rules, &args, own_number, &clock).await?;
-        let bound = server::listen(args.listen)?;
+        let (token, bound) = match take_over(&mut store, &settings.rules, &args, own_number, &clock).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                // What matters is why it did not start.
+                let _ = store.settle().await;
+                return Err(error);
+            }
+        };
         let server = Server { store, settings, vault, clock, bound, tls: None, drain: Duration::ZERO };
         server::run(server, |_, address| {
             warn_if_reachable(address);
@@ -96,6 +102,26 @@ fn greet(address: SocketAddr, token: &str) {
     println!("\nSend a code:\n\n{}\n", curl(&base_url, token, EXAMPLE_NUMBER));
     println!("ready {base_url}");
     let _ = std::io::stdout().flush();
+}
+
+/// Becomes a server of the database, and makes it ready for development.
+async fn take_over(
+    store: &mut Store,
+    rules: &Rules,
+    args: &DevArgs,
+    own_number: Phone,
+    clock: &Clock,
+) -> anyhow::Result<(String, Bound)> {
+    // First of all the database must be ours. On SQLite nothing is filled up beside a server that runs; on PostgreSQL
+    // such a server is of development as well.
+    store.start_serving(clock.now(), rules.sends_per_phone.within).await?;
+    store.claim_for("dev").await?;
+    if let Some(last) = store.last_request().await? {
+        // What is created now comes after what was done while the clock was moved.
+        clock.reach(last.drawn_at());
+    }
+    let token = prepare(store, rules, args, own_number, clock).await?;
+    Ok((token, server::listen(args.listen)?))
 }
 
 /// The master key of a data directory, made the first time.
@@ -149,8 +175,11 @@ async fn prepare(
         },
     };
     let token = NewToken { account: account.id, name: "dev", text: &text, expires_at: None, allowed: &[] };
-    store.create_token(&token, clock.now()).await?;
-    Ok(text)
+    match store.create_token(&token, clock.now()).await {
+        // Servers that start together over one PostgreSQL are given the same token.
+        Ok(_) | Err(StoreError::Exists(_)) => Ok(text),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn fill_up(

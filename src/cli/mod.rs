@@ -151,9 +151,7 @@ impl Place {
     /// The vault of the database: with the key of the environment, of the configuration, or of `chappe dev`.
     fn vault(&self, config: &Config) -> anyhow::Result<Vault> {
         let of_dev = config.data.join(dev::KEY_FILE);
-        let given = key_of_environment()?.is_some()
-            || !config.key_file.as_os_str().is_empty()
-            || config.database.get().is_some();
+        let given = key_of_environment()?.is_some() || !config.key_file.as_os_str().is_empty();
         let key: MasterKey =
             if !given && of_dev.exists() { read_key(&of_dev)? } else { config.master_key()? };
         Ok(Vault::new(&key))

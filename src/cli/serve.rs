@@ -68,7 +68,11 @@ pub(super) fn run(args: ServeArgs) -> Done {
         let mut store = open_store(&config, vault.clone()).await?;
         let clock = Clock::system();
         store.start_serving(clock.now(), settings.rules.sends_per_phone.within).await?;
-        store.claim_for("serve").await?;
+        if let Err(error) = store.claim_for("serve").await {
+            // A start that is refused, again and again, takes no place away from those that serve.
+            let _ = store.settle().await;
+            return Err(error.into());
+        }
         let server = Server { store, settings, vault, clock, bound, tls, drain };
         server::run(server, |_, address| {
             println!("ready {scheme}://{address}");

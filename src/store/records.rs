@@ -16,7 +16,7 @@ pub enum StoreError {
     #[error("{0} is in use by another chappe server; stop it first, or give this one another data directory")]
     InUse(PathBuf),
     /// The database was made for `chappe dev`, and is to be served, or the other way round.
-    #[error("this data directory belongs to `chappe {0}`; give another one")]
+    #[error("this database belongs to `chappe {0}`; give another one")]
     MadeFor(String),
     /// The database belongs to another key.
     #[error("the master key does not belong to this database; give the key that it was created with")]

@@ -2,9 +2,10 @@
 
 use crate::Operator;
 use crate::database::{CAREFUL, Database, PASSWORD, database};
-use crate::gateway::{Gateway, finish};
+use crate::gateway::{Finished, Gateway, Home, TOKEN, finish};
 use crate::http::Connection;
 use serde_json::{Value, json};
+use std::process::Command;
 
 const SETTINGS: [(&str, &str); 2] =
     [("CHAPPE_TRUSTED_PROXIES", "[\"127.0.0.1\"]"), ("CHAPPE_ROUTES__LIVE", "sandbox")];
@@ -126,4 +127,106 @@ fn pages_of_one_server_are_live_with_what_happens_at_another() {
     drop(lines);
     assert_eq!(first.stop().code, Some(0));
     assert_eq!(second.stop().code, Some(0));
+}
+
+/// `chappe ARGS` in this home, on this database, with no key but the one in the data directory.
+fn on(home: &Home, database: &Database, args: &[&str]) -> Command {
+    let mut command = home.command(args);
+    command.env("CHAPPE_DATABASE", database.url());
+    command
+}
+
+const DEV: [&str; 5] = ["dev", "--listen", "127.0.0.1:0", "--token", TOKEN];
+
+/// The lanes that servers hold, or crashed ones held.
+fn lanes_held(database: &Database) -> i64 {
+    let count = database.number("SELECT count(*) FROM node WHERE holder IS NOT NULL");
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(count)
+}
+
+#[test]
+fn development_works_on_it_as_on_a_directory() {
+    let (home, database, elsewhere) = (Home::new(), empty(), empty());
+    let call = |gateway: &Gateway, method: &str, params: Value| {
+        Connection::open(gateway.address(), TOKEN).unwrap().call(method, &params).unwrap().result()
+    };
+    let first = Gateway::start(on(&home, &database, &DEV));
+    let sent =
+        call(&first, "sendVerificationMessage", json!({ "phone_number": "+14155550123", "code": "4711" }));
+    assert_eq!(sent["remaining_balance"].to_string(), "99.99");
+    let latest = "GET /sandbox/messages/latest?phone_number=14155550123 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let shown = Connection::open(first.address(), "").unwrap().exchange(latest).unwrap();
+    assert_eq!(shown.json()["code"], "4711");
+
+    // A second server over the same database: the same key, token, account and requests. A flag is over the variable.
+    let mut beside = on(&home, &elsewhere, &DEV);
+    beside.args(["--database", &database.url()]);
+    let second = Gateway::start(beside);
+    let check = json!({ "request_id": sent["request_id"], "code": "4711" });
+    assert_eq!(
+        call(&second, "checkVerificationStatus", check)["verification_status"]["status"],
+        "code_valid"
+    );
+    for gateway in [first, second] {
+        let ended = gateway.stop();
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    }
+
+    // The account is filled up to the same again, and the last token is good without being named.
+    let again =
+        Gateway::start(on(&home, &database, &["dev", "--listen", "127.0.0.1:0", "--balance", "99.995"]));
+    assert!(again.greeting.contains(&format!("API token     {TOKEN}")), "{:?}", again.greeting);
+    assert_eq!(
+        call(&again, "getBalance", json!({}))["balance"].to_string(),
+        "100",
+        "filled up by the second"
+    );
+    // Commands beside it find the key where `dev` keeps it.
+    for line in [&["audit", "--json"][..], &["account", "show", "dev"], &["token", "list"], &["migrate"]] {
+        let ended = finish(on(&home, &database, line));
+        assert_eq!(ended.code, Some(0), "{line:?}: {ended:?}");
+    }
+    assert_eq!(again.stop().code, Some(0));
+    let files: Vec<_> =
+        std::fs::read_dir(home.data()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(files, ["master.key"], "the data directory holds the key alone");
+    // An empty variable names no database.
+    let mut plain = home.command(DEV);
+    plain.env("CHAPPE_DATABASE", "");
+    Gateway::start(plain).stop();
+    assert!(home.data().join("chappe.db").exists());
+}
+
+#[test]
+fn a_database_of_development_is_not_served_nor_the_other_way_round() {
+    let refused = |command: Command, reason: &str| {
+        let Err(ended): Result<_, Finished> = Gateway::try_start(command) else { panic!("it started") };
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+        assert!(ended.stderr.contains(reason), "{reason:?} is not in {:?}", ended.stderr);
+    };
+    let (served, of_dev) = (empty(), empty());
+    let operator = operator(&served);
+    assert_eq!(serve(&operator).stop().code, Some(0));
+    let home = Home::new();
+    assert_eq!(Gateway::start(on(&home, &of_dev, &DEV)).stop().code, Some(0));
+
+    let key = &operator.variables[0].1;
+    let before = operator.run("account list --json").stdout;
+    // More often than there are places for servers: a start that is refused keeps none.
+    for _ in 0..9 {
+        let mut dev = on(&home, &served, &DEV);
+        dev.env("CHAPPE_KEY", key);
+        refused(dev, "this database belongs to `chappe serve`");
+        let mut serve = on(&home, &of_dev, &["serve", "--listen", "127.0.0.1:0"]);
+        serve
+            .envs(SETTINGS)
+            .env("CHAPPE_KEY", std::fs::read_to_string(home.data().join("master.key")).unwrap());
+        refused(serve, "this database belongs to `chappe dev`");
+    }
+    assert_eq!((lanes_held(&served), lanes_held(&of_dev)), (0, 0));
+    assert_eq!(operator.run("account list --json").stdout, before, "no account was made or filled up");
+    // Nor does development begin with another key than the database was made with, or keep a place when it cannot go on.
+    refused(on(&home, &served, &DEV), "the master key does not belong to this database");
+    refused(on(&home, &of_dev, &[&DEV[..4], &["two words"]].concat()), "--token must be printable ASCII");
+    assert_eq!((lanes_held(&served), lanes_held(&of_dev)), (0, 0));
 }
