@@ -69,7 +69,7 @@ pub enum StoreError {
     /// Another process is writing and did not finish in time.
     #[error("the database is busy: another process is writing to it")]
     Busy,
-    /// There is no room to write.
+    /// There is no room to write on this machine.
     #[error("the disk is full")]
     Full,
     /// A file could not be read or written.

@@ -122,10 +122,11 @@ impl House {
         self.nodes[at].gateway.get_mut().unwrap().take().unwrap().kill()
     }
 
-    /// Asks a node to stop, and waits until it has.
-    pub(crate) fn stop(&mut self, at: usize) {
+    /// Asks a node to stop, and waits until it has; what it had said.
+    pub(crate) fn stop(&mut self, at: usize) -> Finished {
         let ended = self.nodes[at].gateway.get_mut().unwrap().take().unwrap().stop();
         assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended
     }
 
     /// Calls a node itself.

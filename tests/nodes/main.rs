@@ -13,6 +13,7 @@ mod cut;
 #[allow(dead_code)] // The tests of the store use all of it.
 mod database;
 mod failover;
+mod full;
 #[path = "../trials/gateway.rs"]
 #[allow(dead_code)] // The trials use all of it.
 mod gateway;
@@ -31,5 +32,6 @@ mod rolling;
 #[allow(dead_code)] // The trials use all of it.
 mod seeded;
 mod server;
+mod starts;
 mod storm;
 mod teller;

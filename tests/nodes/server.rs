@@ -4,6 +4,7 @@ use crate::balancer::free_port;
 use crate::database::{succeed, tool};
 use crate::kept::{Kept, give, unprivileged};
 use rustix::process::Signal;
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,11 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// A new server with an empty database.
     pub(crate) fn new() -> Postgres {
+        Postgres::made_with(&[])
+    }
+
+    /// A new server, made by `initdb` with further arguments.
+    pub(crate) fn made_with(args: &[OsString]) -> Postgres {
         let mut server = Postgres::unmade();
         let made = unprivileged(&tool("initdb"), server.directory.path())
             .args([
@@ -35,6 +41,7 @@ impl Postgres {
                 "--pgdata",
             ])
             .arg(server.data())
+            .args(args)
             .output();
         succeed("initdb", made);
         let hba = "host all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n";
@@ -154,7 +161,8 @@ impl Postgres {
         })
     }
 
-    fn log(&self) -> String {
+    /// What it has said so far.
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 }

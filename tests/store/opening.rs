@@ -84,6 +84,9 @@ async fn another_key_and_another_version_are_refused() {
     let other = Vault::new(&MasterKey::from_bytes([8; 32]));
     assert!(matches!(Store::open_postgres(&url, other.clone()).await, Err(StoreError::WrongKey)));
     assert!(matches!(Reader::open(&url, other).await, Err(StoreError::WrongKey)));
+    house.database().run("UPDATE meta SET value = '0' WHERE name = 'version'").await;
+    let older = Reader::open(&url, vault()).await.err().unwrap().to_string();
+    assert!(older.contains("version 0") && older.contains("`chappe migrate`"), "{older}");
     house.database().run("UPDATE meta SET value = '99' WHERE name = 'version'").await;
     assert!(refusal(&url).await.contains("use a newer chappe"));
     assert!(matches!(Reader::open(&url, vault()).await, Err(StoreError::TooNew { found: 99, .. })));

@@ -64,13 +64,14 @@ impl Session {
                     tracing::debug!(%error, "a connection to the database was lost");
                 }
             });
+            // Before anything else: an older server does not know every setting.
+            let backend = examine(&client).await?;
             client.batch_execute(WRITER_SETTINGS).await?;
-            Ok::<_, tokio_postgres::Error>(client)
+            Ok::<_, StoreError>((client, backend))
         });
         let late = |_| StoreError::Unreachable("it did not answer in time".to_owned());
         let connected = tokio::time::timeout(address.connect_max(), connecting).await.map_err(late)?;
-        let client = connected.map_err(|error| StoreError::Other(error.to_string()))??;
-        let backend = examine(&client).await?;
+        let (client, backend) = connected.map_err(|error| StoreError::Other(error.to_string()))??;
         Ok(Session { client, backend, statements: None })
     }
 

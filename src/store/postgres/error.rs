@@ -61,7 +61,7 @@ impl From<Error> for StoreError {
         let code = said.code();
         let refused = |what: &str| StoreError::Refused(format!("{message}; {what}"));
         if *code == SqlState::DISK_FULL {
-            StoreError::Full
+            refused("the disk is full: make room for the database")
         } else if [&SqlState::LOCK_NOT_AVAILABLE, &SqlState::QUERY_CANCELED, &SqlState::T_R_DEADLOCK_DETECTED]
             .contains(&code)
         {
