@@ -30,6 +30,11 @@ macro_rules! on_every_database {
                 super::$name(crate::house::House::postgres().await).await;
             })*
         }
+        /// All of them, one after the other, each in a house of its own.
+        #[cfg(feature = "simulation")]
+        pub(crate) async fn all(house: impl AsyncFn() -> crate::house::House) {
+            $($name(house().await).await;)*
+        }
     };
 }
 pub(crate) use on_every_database;
@@ -106,7 +111,7 @@ impl House {
     }
 
     /// Alice and Bob, with one credit on every account.
-    async fn furnish(place: Place) -> House {
+    pub(crate) async fn furnish(place: Place) -> House {
         let mut store = place.open().await;
         store.start_serving(START, WINDOW).await.unwrap();
         let reader = store.reader().unwrap();

@@ -20,3 +20,5 @@ mod opening;
 mod proxy;
 mod races;
 mod reads;
+#[cfg(feature = "simulation")]
+mod statements;

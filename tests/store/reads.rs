@@ -1,10 +1,10 @@
 //! What workers read: what is due, and to whom.
 
-use crate::house::{House, on_every_database};
+use crate::house::{House, WINDOW, on_every_database};
 use crate::reference::{OTHER, Order, PHONE, to};
 use chappe::store::Busy;
 use chappe_core::report::Attempt;
-use chappe_core::{ChannelEvent, Command, Outcome, ReportId, RequestId, Time};
+use chappe_core::{ChannelEvent, Command, Outcome, Rejection, ReportId, RequestId, Time};
 use std::time::Duration;
 
 on_every_database! {
@@ -15,6 +15,7 @@ on_every_database! {
     a_batch_that_changes_nothing_leaves_nothing,
     texts_come_back_as_they_were,
     the_highest_id_is_known,
+    a_server_that_starts_again_has_not_forgotten_what_was_sent,
 }
 
 fn with_reports(number: &str) -> Order<'_> {
@@ -126,7 +127,7 @@ async fn a_batch_that_changes_nothing_leaves_nothing(mut house: House) {
     let balance = house.balance(alice).await;
     let unknown = RequestId::parse("123456789012345").unwrap();
     let refused = house.status(alice, unknown).await.unwrap_err();
-    assert_eq!(refused, chappe_core::Rejection::RequestIdInvalid);
+    assert_eq!(refused, Rejection::RequestIdInvalid);
     assert_eq!(house.balance(alice).await, balance);
     let empty = house.batch(&[]).await;
     assert!(empty.is_empty());
@@ -166,4 +167,23 @@ async fn the_highest_id_is_known(mut house: House) {
     assert_eq!(house.store.last_request().await.unwrap(), highest);
     assert_eq!(house.store.lane(), 0, "the first server has the first lane");
     assert!(Time::from_micros(0) < house.now);
+}
+
+async fn a_server_that_starts_again_has_not_forgotten_what_was_sent(mut house: House) {
+    let (alice, twin) = (house.people.alice, house.people.twin);
+    for caller in [alice, alice, alice, twin] {
+        house.send(caller, &to(PHONE)).await.unwrap();
+    }
+    house.wait(1).store.settle().await.unwrap();
+    house.store = house.place.open().await;
+    house.store.start_serving(house.now, WINDOW).await.unwrap();
+    house.reader = house.store.reader().unwrap();
+    // Five are allowed in ten minutes, real and play messages each.
+    for _ in 0..2 {
+        house.send(alice, &to(PHONE)).await.unwrap();
+    }
+    assert_eq!(house.send(alice, &to(PHONE)).await, Err(Rejection::FloodWait(599)));
+    house.send(twin, &to(PHONE)).await.unwrap();
+    house.wait(599).send(alice, &to(PHONE)).await.unwrap();
+    house.audit().await;
 }

@@ -156,7 +156,7 @@ impl Cluster {
         let settings = format!(
             "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nssl = on\n\
              max_connections = 200\nshared_buffers = 32MB\nfsync = on\nautovacuum_naptime = 5s\n\
-             log_min_messages = warning\n"
+             log_min_messages = warning\nlog_line_prefix = '%m [%p] %d '\n"
         );
         fs::write(data.join("postgresql.auto.conf"), settings).unwrap();
         // The shell ends the server when its own input ends, which is when this process does; or when another one does.
@@ -198,6 +198,11 @@ impl Cluster {
             let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
             panic!("PostgreSQL does not start:\n{log}");
         });
+    }
+
+    /// What the server has said so far, of all databases.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("log")).unwrap()
     }
 
     /// The certificate that the server shows, for `localhost` and 127.0.0.1; signed by itself.

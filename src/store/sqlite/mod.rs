@@ -5,6 +5,8 @@ mod audit;
 mod backup;
 mod cache;
 pub(super) mod copy;
+#[cfg(feature = "simulation")]
+pub mod executed;
 mod load;
 mod migrate;
 mod reads;
@@ -89,6 +91,10 @@ impl Writer {
             return Err(StoreError::Other(format!("SQLite {found} is too old: 3.51.3 or newer is needed")));
         }
         let mut connection = Connection::open(directory.join(FILE))?;
+        #[cfg(feature = "simulation")]
+        {
+            connection = executed::watched(connection)?;
+        }
         connection.busy_handler(Some(wait_for_writer))?;
         let synchronous = match durability {
             Durability::Full => "FULL",
@@ -244,6 +250,8 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
 fn read_only(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
+    #[cfg(feature = "simulation")]
+    let connection = executed::watched(connection)?;
     connection.busy_timeout(BUSY_WAIT)?;
     connection.execute_batch("PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
     Ok(connection)
