@@ -35,12 +35,18 @@ pub(crate) struct Node {
     pub(crate) failed_starts: u32,
 }
 
+/// Waits until no other trial is at work, also in other processes, until this is dropped: what is measured is not what
+/// trials do to each other.
+pub(crate) fn take_turn() -> File {
+    let turn = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("nodes.lock")).unwrap();
+    turn.lock().unwrap();
+    turn
+}
+
 impl House {
     /// Nodes that reach their database by these URLs, the customer's account holding this many credits.
     pub(crate) fn new(urls: &[String], credits: &str, drain_s: u32) -> House {
-        // One at a time, also among processes: what is measured is not what trials do to each other.
-        let turn = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("nodes.lock")).unwrap();
-        turn.lock().unwrap();
+        let turn = take_turn();
         let home = Home::new();
         let key = home.run(["key", "generate"]).stdout;
         let variables = vec![

@@ -27,6 +27,7 @@ mod kept;
 mod known;
 mod pulse;
 mod races;
+mod reports;
 mod rolling;
 #[path = "../trials/seeded.rs"]
 #[allow(dead_code)] // The trials use all of it.
