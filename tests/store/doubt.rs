@@ -3,8 +3,9 @@
 use crate::house::{House, START, WINDOW, credit, run, vault};
 use crate::proxy::{Cut, Proxy};
 use chappe::store::{Store, StoreError};
-use chappe_core::{Book, Command, Keys, Outcome, Rejection, decide};
+use chappe_core::{Book, Command, Keys, Money, Outcome, Rejection, decide};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A store that reaches the database of the house by a wire that can be cut.
 async fn wired(house: &House) -> (Proxy, Store) {
@@ -63,7 +64,7 @@ async fn a_server_that_is_cut_off_in_a_batch_holds_others_up_for_a_moment_only()
     proxy.cut(Cut::Hanging);
     let was_cut = async {
         while !proxy.was_cut() {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
     // It comes to nothing more, not even to ending what it has begun.
@@ -74,7 +75,7 @@ async fn a_server_that_is_cut_off_in_a_batch_holds_others_up_for_a_moment_only()
     }
     let begun = std::time::Instant::now();
     house.credit(house.people.alice, 7, None).await.unwrap();
-    assert!(begun.elapsed() < std::time::Duration::from_secs(6), "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(6), "it took {:?}", begun.elapsed());
     assert_eq!(house.balance(house.people.alice).await, 1_000_007);
     house.audit().await;
 }
@@ -134,7 +135,7 @@ async fn what_cannot_be_found_out_is_not_answered_as_done() {
     let mut house = House::postgres().await;
     let (proxy, mut store) = wired(&house).await;
     let Store::Postgres(writer) = &mut store else { unreachable!() };
-    writer.set_patience(std::time::Duration::from_millis(300));
+    writer.set_patience(Duration::from_millis(300));
     proxy.cut(Cut::AfterForGood);
     let (answer, _) = credit_once(&mut store, &house).await;
     assert!(matches!(answer, Err(StoreError::InDoubt)), "{answer:?}");
@@ -218,5 +219,28 @@ async fn a_batch_that_the_database_refuses_leaves_nothing() {
     assert!(matches!(refused, Err(StoreError::Other(_))), "{refused:?}");
     assert_eq!((house.balance(alice).await, house.balance(bob).await), (1_000_000, 1_000_000));
     house.credit(alice, 5, None).await.unwrap();
+    house.audit().await;
+}
+
+/// What a batch that only reads has found is told at once; that its end got lost is for the next one to notice.
+#[tokio::test]
+async fn a_batch_that_only_reads_waits_for_no_end() {
+    let mut house = House::postgres().await;
+    let (proxy, mut store) = wired(&house).await;
+    proxy.cut(Cut::Rollback);
+    let ask = [Command::Balance { caller: house.people.alice }];
+    let asked = tokio::time::timeout(Duration::from_secs(2), run(&mut store, &house.rules, &ask)).await;
+    assert_eq!(asked.unwrap().unwrap().0, [Ok(Outcome::Balance(Money::from_micros(1_000_000)))]);
+    let (answer, _) = credit_once(&mut store, &house).await;
+    assert!(proxy.was_cut());
+    assert!(matches!(answer, Ok(Ok(Outcome::Credited(_)))), "{answer:?}");
+    assert_eq!(house.balance(house.people.alice).await, 1_000_005);
+
+    // Where nothing is lost, its locks are gone without another word of it.
+    for _ in 0..20 {
+        run(&mut store, &house.rules, &ask).await.unwrap();
+        let credited = house.credit(house.people.alice, 1, None);
+        tokio::time::timeout(Duration::from_secs(2), credited).await.unwrap().unwrap();
+    }
     house.audit().await;
 }

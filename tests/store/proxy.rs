@@ -6,7 +6,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-/// What happens at the next COMMIT that comes along; once.
+/// What happens at the next COMMIT that comes along, if nothing else is said; once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// Both ends are cut before the server hears of it.
@@ -20,6 +20,8 @@ pub(crate) enum Cut {
     Late,
     /// The server has done it, its answer is lost, and nobody gets through any more.
     AfterForGood,
+    /// At a ROLLBACK instead: the server never hears of it, nor the client that it did not.
+    Rollback,
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +120,11 @@ async fn carry(client: TcpStream, server: TcpStream, plan: Arc<Mutex<Plan>>, lat
             drop(to_server);
             let _ = from_server.read_to_end(&mut rest).await;
         }
+        Some(Cut::Rollback) => {
+            // Until the server has had enough of it, and the client notices.
+            let mut rest = Vec::new();
+            let _ = from_server.read_to_end(&mut rest).await;
+        }
         Some(Cut::Before) | None => {}
     }
 }
@@ -139,7 +146,11 @@ async fn requests(
         let length = from.read_u32().await.ok()?;
         let mut body = vec![0; length as usize - 4];
         from.read_exact(&mut body).await.ok()?;
-        if kind == b'Q' && body.starts_with(b"COMMIT") {
+        let at = match plan.lock().unwrap().cut {
+            Some(Cut::Rollback) => &b"ROLLBACK"[..],
+            _ => b"COMMIT",
+        };
+        if kind == b'Q' && body.starts_with(at) {
             let cut = plan.lock().unwrap().cut.take();
             if cut.is_some() {
                 return cut;

@@ -6,6 +6,7 @@ use super::load::{self, Loaded, Stored};
 use super::save::{self, Saved};
 use super::{StoreError, Writer};
 use chappe_core::{Book, Keys, News};
+use futures_util::FutureExt;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -73,7 +74,7 @@ impl Writer {
         if book.is_changed() {
             self.finish(session, &stored, &book, deadline).await?;
         } else {
-            self.roll_back(session).await;
+            self.roll_back_behind(session);
         }
         Ok((result, book))
     }
@@ -169,7 +170,17 @@ impl Writer {
         Err(Setback::Final(if error.is_fatal() { error } else { StoreError::InDoubt }))
     }
 
-    /// Ends a transaction in which nothing was written.
+    /// Ends a transaction in which nothing was written, and waits for nothing: its answer is known, and the next batch
+    /// comes behind this on the same connection. If it does not get through, that one finds the connection lost.
+    fn roll_back_behind(&mut self, session: Session) {
+        // To be polled once is to be sent.
+        match session.client.batch_execute("ROLLBACK").now_or_never() {
+            None | Some(Ok(())) => self.session = Some(session),
+            Some(Err(_)) => self.lose(session),
+        }
+    }
+
+    /// Ends a transaction in which something failed.
     async fn roll_back(&mut self, session: Session) {
         match timeout(ROUND_TRIP_MAX, session.client.batch_execute("ROLLBACK")).await {
             Ok(Ok(())) => self.session = Some(session),

@@ -2,7 +2,7 @@
 //! it is a lock of a row, taken in one order by all.
 //!
 //! A batch is two round trips, however many commands are in it: `load` begins it, locks and reads; `save` writes and
-//! commits. What came of a commit whose connection was lost is found out (`node`) before anything is answered.
+//! commits. One that only reads is one. What came of a commit whose connection was lost is found out (`node`) before anything is answered.
 
 mod address;
 mod admin;
