@@ -188,7 +188,7 @@ impl Store {
     }
 
     /// Notes what the database is for, `dev` or `serve`, and refuses the other from then on: development fills accounts
-    /// with money and shows codes.
+    /// with money and shows codes. One with customers that development did not make is for `serve`, noted or not.
     pub async fn claim_for(&mut self, purpose: &str) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(writer) => writer.claim_for(purpose),

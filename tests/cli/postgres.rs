@@ -225,6 +225,14 @@ fn a_database_of_development_is_not_served_nor_the_other_way_round() {
     }
     assert_eq!((lanes_held(&served), lanes_held(&of_dev)), (0, 0));
     assert_eq!(operator.run("account list --json").stdout, before, "no account was made or filled up");
+    // What an operator has made for a server that is still to come is as safe.
+    let coming = empty();
+    let mut create = on(&home, &coming, &["account", "create", "acme"]);
+    create.env("CHAPPE_KEY", key);
+    assert_eq!(finish(create).code, Some(0));
+    let mut dev = on(&home, &coming, &DEV);
+    dev.env("CHAPPE_KEY", key);
+    refused(dev, "this database belongs to `chappe serve`");
     // Nor does development begin with another key than the database was made with, or keep a place when it cannot go on.
     refused(on(&home, &served, &DEV), "the master key does not belong to this database");
     refused(on(&home, &of_dev, &[&DEV[..4], &["two words"]].concat()), "--token must be printable ASCII");

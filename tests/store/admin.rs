@@ -110,6 +110,9 @@ async fn senders_are_put_changed_and_taken_away(mut house: House) {
 }
 
 async fn a_database_is_for_one_purpose(mut house: House) {
+    // It has customers already, that development has not made.
+    let refused = house.store.claim_for("dev").await;
+    assert!(matches!(&refused, Err(StoreError::MadeFor(purpose)) if purpose == "serve"), "{refused:?}");
     house.store.claim_for("serve").await.unwrap();
     house.store.claim_for("serve").await.unwrap();
     assert!(

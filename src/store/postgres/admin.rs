@@ -173,12 +173,16 @@ impl Writer {
 
     /// See [`super::super::Store::claim_for`].
     pub async fn claim_for(&mut self, purpose: &str) -> Result<(), StoreError> {
-        let claim = "INSERT INTO meta (name, value) VALUES ('made_for', $1) ON CONFLICT DO NOTHING";
+        let claim = "INSERT INTO meta (name, value) SELECT 'made_for', $1::text
+                     WHERE $1 <> 'dev' OR NOT EXISTS (SELECT FROM customer) ON CONFLICT DO NOTHING";
         self.execute(claim, &[&purpose]).await?;
         let session = self.connected().await?;
-        let found = session.client.query_one("SELECT value FROM meta WHERE name = 'made_for'", &[]).await;
+        let found = session.client.query_opt("SELECT value FROM meta WHERE name = 'made_for'", &[]).await;
         self.session = Some(session);
-        let made_for: String = found?.try_get(0)?;
+        let made_for: String = match found? {
+            Some(row) => row.try_get(0)?,
+            None => "serve".to_owned(),
+        };
         if made_for == purpose { Ok(()) } else { Err(StoreError::MadeFor(made_for)) }
     }
 }
