@@ -46,35 +46,61 @@ struct Heard {
     answer: Answer,
 }
 
+/// All that a receiver has heard.
+#[derive(Default)]
+struct Told {
+    reports: Vec<Heard>,
+    /// What was wrong with others.
+    wrong: Vec<String>,
+}
+
 /// Hears reports, each with a signature that must be right. Ends with the process.
 struct Receiver {
     address: SocketAddr,
-    heard: Arc<Mutex<Vec<Heard>>>,
-    /// What was wrong with one.
-    wrong: Arc<Mutex<Vec<String>>>,
+    told: Arc<Mutex<Told>>,
 }
 
 impl Receiver {
     fn new() -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (heard, wrong): (Arc<Mutex<Vec<Heard>>>, Arc<Mutex<Vec<String>>>) = Default::default();
-        let receiver = Receiver { address, heard: heard.clone(), wrong: wrong.clone() };
+        let receiver = Receiver { address, told: Arc::default() };
+        let told = receiver.told.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (heard, wrong) = (heard.clone(), wrong.clone());
+                let told = told.clone();
                 // A sender that was killed ends its connections as well.
-                std::thread::spawn(
-                    move || while hear(&stream, &heard, &wrong).is_ok_and(|goes_on| goes_on) {},
-                );
+                std::thread::spawn(move || while hear(&stream, &told).is_ok_and(|goes_on| goes_on) {});
             }
         });
         receiver
     }
 }
 
+impl Told {
+    /// Notes a report, or what is wrong with it; what to answer.
+    fn note(&mut self, report: std::result::Result<(String, u8, String), String>) -> Answer {
+        let (request, seq, status) = match report {
+            Ok(report) => report,
+            Err(why) => {
+                self.wrong.push(why);
+                return Answer::No;
+            }
+        };
+        let first = !self.reports.iter().any(|heard| heard.request == request && heard.seq == seq);
+        let fate = request.bytes().map(u64::from).sum::<u64>() + u64::from(seq);
+        let answer = match fate % 9 {
+            0 if first => Answer::No,
+            1 if first => Answer::Nothing,
+            _ => Answer::Yes,
+        };
+        self.reports.push(Heard { request, seq, status, answer });
+        answer
+    }
+}
+
 /// Hears one report and answers it; says whether another may come over the same connection.
-fn hear(mut stream: &TcpStream, heard: &Mutex<Vec<Heard>>, wrong: &Mutex<Vec<String>>) -> Result<bool> {
+fn hear(mut stream: &TcpStream, told: &Mutex<Told>) -> Result<bool> {
     let mut reader = BufReader::new(stream);
     let mut headers = HashMap::new();
     loop {
@@ -91,24 +117,7 @@ fn hear(mut stream: &TcpStream, heard: &Mutex<Vec<Heard>>, wrong: &Mutex<Vec<Str
     let header = |name: &str| headers.get(name).map_or("", String::as_str);
     let mut body = vec![0; header("content-length").parse().unwrap_or(0)];
     reader.read_exact(&mut body)?;
-    let answer = match read(&header, &body) {
-        Ok((request, seq, status)) => {
-            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-            let first = !heard.iter().any(|heard| heard.request == request && heard.seq == seq);
-            let fate = request.bytes().map(u64::from).sum::<u64>() + u64::from(seq);
-            let answer = match fate % 9 {
-                0 if first => Answer::No,
-                1 if first => Answer::Nothing,
-                _ => Answer::Yes,
-            };
-            heard.push(Heard { request, seq, status, answer });
-            answer
-        }
-        Err(why) => {
-            wrong.lock().unwrap_or_else(PoisonError::into_inner).push(why);
-            Answer::No
-        }
-    };
+    let answer = told.lock().unwrap_or_else(PoisonError::into_inner).note(read(&header, &body));
     std::thread::sleep(ANSWERS_AFTER);
     let status = match answer {
         Answer::Yes => "200 OK",
@@ -228,13 +237,12 @@ fn reports_come_at_least_once_and_in_order_whoever_is_killed() {
     let audit = crate::gateway::finish(nodes.on(nodes.home.command(["audit"])));
     assert_eq!(audit.code, Some(0), "{audit:?}");
 
-    let wrong = receiver.wrong.lock().unwrap();
-    assert!(wrong.is_empty(), "{wrong:?}");
-    let heard = receiver.heard.lock().unwrap();
+    let told = receiver.told.lock().unwrap();
+    assert!(told.wrong.is_empty(), "{:?}", told.wrong);
     let mut said_yes = HashSet::new();
     let mut last = HashMap::new();
     let (mut again, mut first) = (0, HashSet::new());
-    for report in &*heard {
+    for report in &told.reports {
         let Heard { request, seq, status, answer } = report;
         assert_eq!(status, ["delivered", "read"][usize::from(*seq) - 1], "{report:?}");
         assert!(
@@ -268,7 +276,7 @@ fn reports_come_at_least_once_and_in_order_whoever_is_killed() {
         "reports: {kills} kills of {NODES} nodes, {} requests, {} reports heard for {} to be told, {again} of them again \
          after a yes, none lost, all in order, in {:?}",
         stored.len(),
-        heard.len(),
+        told.reports.len(),
         first.len(),
         begun.elapsed()
     );
