@@ -19,15 +19,24 @@ pub(crate) struct Balancer {
 }
 
 impl Balancer {
-    /// Spreads calls over the servers on these ports.
+    /// Spreads calls over the servers on these ports, as the operators' page says.
     pub(crate) fn over(ports: &[u16]) -> Balancer {
+        Balancer::start(ports, "retries 3\n  option redispatch 1\n  retry-on conn-failure")
+    }
+
+    /// Spreads calls over these servers, and gives a call up whose server is not there.
+    pub(crate) fn without_retries(ports: &[u16]) -> Balancer {
+        Balancer::start(ports, "retries 0")
+    }
+
+    fn start(ports: &[u16], retries: &str) -> Balancer {
         let directory = tempfile::Builder::new().prefix("chappe-balancer-").tempdir().unwrap();
         give(directory.path());
         let port = free_port();
         let mut config = format!(
             "global\n  maxconn 1000\n  stats socket {directory}/stats\n\
              defaults\n  mode http\n  timeout connect 1s\n  timeout client 60s\n  timeout server 30s\n  \
-             retries 3\n  option redispatch 1\n  retry-on conn-failure\n  option forwardfor\n  \
+             {retries}\n  option forwardfor\n  \
              option httpchk GET /readyz\n\
              frontend calls\n  bind 127.0.0.1:{port}\n  default_backend nodes\n\
              backend nodes\n  balance roundrobin\n  default-server check inter 100ms fall 2 rise 1\n",

@@ -46,6 +46,16 @@ pub(crate) fn take_turn() -> File {
 impl House {
     /// Nodes that reach their database by these URLs, the customer's account holding this many credits.
     pub(crate) fn new(urls: &[String], credits: &str, drain_s: u32) -> House {
+        House::behind(Balancer::over, urls, credits, drain_s)
+    }
+
+    /// The same behind a balancer that is set up in another way.
+    pub(crate) fn behind(
+        balancer: fn(&[u16]) -> Balancer,
+        urls: &[String],
+        credits: &str,
+        drain_s: u32,
+    ) -> House {
         let turn = take_turn();
         let home = Home::new();
         let key = home.run(["key", "generate"]).stdout;
@@ -67,7 +77,7 @@ impl House {
             })
             .collect();
         let ports: Vec<_> = nodes.iter().map(|node| node.port).collect();
-        let balancer = Balancer::over(&ports);
+        let balancer = balancer(&ports);
         let mut house = House { home, balancer, token: String::new(), nodes, variables, _turn: turn };
         house.run("account create alice");
         house.run(&format!("credit alice {credits}"));
