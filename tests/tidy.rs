@@ -16,6 +16,20 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "the rules know no clock, no randomness, no database and no async",
     ),
     (
+        "crates/smpp/src",
+        &[
+            "chappe_core",
+            "SystemTime",
+            "std::time::Instant",
+            "rand::",
+            "RandomState",
+            "spawn(",
+            "std::env",
+            "std::fs",
+        ],
+        "the session knows nothing of Chappe; its caller has the clock, the chance and the task",
+    ),
+    (
         "src/store",
         &["crate::engine", "crate::api", "crate::work", "crate::channels"],
         "the store is below the engine",

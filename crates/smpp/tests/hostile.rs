@@ -1,4 +1,5 @@
-//! Whatever octets an SMSC sends, the session lives on or ends, and answers every submit.
+//! Whatever octets an SMSC sends, the session lives on or ends, and answers every submit. `PROPTEST_CASES` raises the
+//! number of conversations.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 #[path = "support/hostile.rs"]
@@ -48,8 +49,13 @@ fn the_conversation_that_is_mutated_makes_sense() {
     assert_eq!(survive(&conversation().concat(), 7), 3);
 }
 
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: default.cases.max(1000), failure_persistence: None, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn any_octets(octets in vec(any::<u8>(), 0..2000), piece in 1_usize..2000) {

@@ -203,7 +203,7 @@ async fn a_receipt_in_parameters_needs_no_text() {
 
 #[tokio::test]
 async fn refusals_are_told_apart() {
-    let mut peer = Peer::start().await;
+    let peer = Peer::start().await;
     let (client, _receipts, _driver) = peer.session(config());
     bound(&client).await;
     let refused = client.submit(&message("ESME_RINVDSTADR")).await;

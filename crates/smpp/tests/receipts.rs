@@ -304,7 +304,7 @@ async fn other_ways_to_bring_a_receipt_work_too() {
 async fn a_sloppy_receipt_is_read_all_the_same() {
     let mut bench = bench(config());
     let mut smsc = bench.bound().await;
-    let mut body = b"\0\x05\0Caf\xE9\0\x01\x0139333\0\x04\0\0261123\0soon\0\0\0\0\0".to_vec();
+    let mut body = b"\0\x05\0Caf\xE9\0\x01\x0139333\0\x04\x00\x00261123\0soon\0\0\0\0\0".to_vec();
     let text = b"id:text stat:UNDELIV err:001";
     body.push(text.len() as u8);
     body.extend(text);
