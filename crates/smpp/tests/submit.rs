@@ -407,3 +407,20 @@ async fn dropping_the_driver_leaves_no_submit_without_an_answer() {
     assert_eq!(in_flight.await.unwrap(), uncertain(Uncertainty::ConnectionLost));
     assert_eq!(bench.submit("b").await.unwrap(), not_sent(NotSent::ShuttingDown));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_still_written_while_the_smsc_unbinds_is_uncertain() {
+    let mut bench = bench_with(config(), 48);
+    let mut smsc = bench.bound().await;
+    let sending = bench.submit(&"a".repeat(160));
+    let waiting = bench.submit("b");
+    // The beginning of the submit_sm is on the line, and the SMSC has not read it when it says that it ends.
+    tokio::time::sleep(seconds(1)).await;
+    smsc.send(CommandStatus::EsmeRok, 1, Pdu::Unbind).await;
+    smsc.submit().await;
+    smsc.expect(CommandId::UnbindResp).await;
+    assert_eq!(sending.await.unwrap(), uncertain(Uncertainty::ConnectionLost));
+    // What waited behind it never leaves.
+    assert_eq!(waiting.await.unwrap(), not_sent(NotSent::Disconnected));
+    assert!(smsc.next().await.is_none());
+}

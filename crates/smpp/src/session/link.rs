@@ -95,7 +95,7 @@ enum Phase {
 
 enum Event {
     Read(Result<Pdu, DownReason>),
-    Wrote(io::Result<Option<u32>>),
+    Wrote(io::Result<()>),
     /// A segment is now first in line.
     First,
     Verdict(u64, bool),
@@ -135,14 +135,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Link<'a, S> {
                     }
                     Some(End::Down(reason))
                 }
-                Event::Wrote(Ok(submit)) => {
-                    self.is_sent(submit);
-                    None
-                }
-                Event::Wrote(Err(error)) => {
-                    self.is_sent(self.outbox.first_submit());
-                    Some(End::Down(DownReason::Lost(error.to_string())))
-                }
+                Event::Wrote(Err(error)) => Some(End::Down(DownReason::Lost(error.to_string()))),
                 Event::Verdict(number, is_taken) => {
                     let status = if is_taken { CommandStatus::ROK } else { CommandStatus::RX_T_APPN };
                     self.answer_receipt(number, status);
@@ -152,7 +145,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Link<'a, S> {
                     self.drain();
                     None
                 }
-                Event::First | Event::Tick => None,
+                Event::Wrote(Ok(())) | Event::First | Event::Tick => None,
             };
             if let Some(end) = end.or_else(|| self.look_at_the_clock()) {
                 return self.farewell(end).await;
@@ -165,7 +158,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Link<'a, S> {
     async fn event(&mut self) -> Event {
         let alarm = self.alarm();
         let is_open = self.phase == Phase::Open;
-        let Link { shared, ends, outbox, first, verdicts, .. } = self;
+        let Link { shared, ends, outbox, window, first, verdicts, .. } = self;
         tokio::select! {
             // Each branch waits for the last one in the end, so none keeps the others out for ever.
             biased;
@@ -175,7 +168,7 @@ impl<'a, S: AsyncRead + AsyncWrite> Link<'a, S> {
                 *first = Some(job);
                 Event::First
             }
-            wrote = outbox.advance(&mut ends.writer), if !outbox.is_idle() => Event::Wrote(wrote),
+            wrote = write(outbox, &mut ends.writer, window), if !outbox.is_idle() => Event::Wrote(wrote),
             read = next(&mut ends.reader), if !outbox.is_full() => Event::Read(read),
             () = sleep_until(alarm) => Event::Tick,
         }
@@ -262,12 +255,6 @@ impl<'a, S: AsyncRead + AsyncWrite> Link<'a, S> {
         self.shared.pace.sent(now);
     }
 
-    fn is_sent(&mut self, submit: Option<u32>) {
-        if let Some(submit) = submit.and_then(|sequence| self.window.get_mut(&sequence)) {
-            submit.reply.is_sent = true;
-        }
-    }
-
     fn next_sequence(&mut self) -> u32 {
         self.sequence = if self.sequence >= SEQUENCE_MAX { 1 } else { self.sequence + 1 };
         self.sequence
@@ -284,10 +271,10 @@ impl<'a, S: AsyncRead + AsyncWrite> Link<'a, S> {
 
     /// Gives the last PDUs a moment to leave, and closes as the transport would have it.
     async fn farewell(mut self, end: End) -> End {
-        let Link { ends, outbox, .. } = &mut self;
+        let Link { ends, outbox, window, .. } = &mut self;
         let leaving = async {
             while !outbox.is_idle() {
-                outbox.advance(&mut ends.writer).await?;
+                write(outbox, &mut ends.writer, window).await?;
             }
             ends.writer.shutdown().await
         };
@@ -398,6 +385,23 @@ impl<S: AsyncRead + AsyncWrite> Link<'_, S> {
             Kind::DataSm => self.outbox.push(sequence, status, DataSmResp::default()),
         }
     }
+}
+
+/// Writes some more, and notes which submit_sm has left by that, or may have. Can be dropped while it waits.
+async fn write<W: AsyncWrite + Unpin>(
+    outbox: &mut Outbox,
+    writer: &mut W,
+    window: &mut HashMap<u32, InFlight>,
+) -> io::Result<()> {
+    let result = outbox.advance(writer).await;
+    let sent = match &result {
+        Ok(submit) => *submit,
+        Err(_) => outbox.first_submit(),
+    };
+    if let Some(submit) = sent.and_then(|sequence| window.get_mut(&sequence)) {
+        submit.reply.is_sent = true;
+    }
+    result.map(|_| ())
 }
 
 /// The next PDU.
