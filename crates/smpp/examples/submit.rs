@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let connect = move || TcpStream::connect(address.clone());
     // The standard library has no better source of chance, and pauses need no better one.
     let random = || RandomState::new().build_hasher().finish();
-    let (client, mut receipts, driver) = session(config, connect, random)?;
+    let (client, mut receipts, driver) = session(config.check()?, connect, random);
     let driver = tokio::spawn(driver.run());
 
     let mut state = client.state();

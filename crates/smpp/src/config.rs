@@ -63,6 +63,13 @@ pub struct Config {
     pub receipt_timeout: Duration,
 }
 
+/// A [`Config`] that makes a session.
+#[derive(Clone)]
+pub struct CheckedConfig {
+    pub(crate) config: Config,
+    pub(crate) bind: BindTransceiver,
+}
+
 /// What is wrong with a [`Config`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -109,8 +116,13 @@ impl Config {
         }
     }
 
-    /// The bind that this makes, if everything here can be.
-    pub(crate) fn bind(&self) -> Result<BindTransceiver, InvalidConfig> {
+    /// Checks that everything here can be.
+    pub fn check(self) -> Result<CheckedConfig, InvalidConfig> {
+        let bind = self.bind()?;
+        Ok(CheckedConfig { config: self, bind })
+    }
+
+    fn bind(&self) -> Result<BindTransceiver, InvalidConfig> {
         if self.system_id.is_empty() {
             return Err(InvalidConfig::NoSystemId);
         }
@@ -148,5 +160,11 @@ impl Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config").field("system_id", &self.system_id).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CheckedConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.config.fmt(f)
     }
 }

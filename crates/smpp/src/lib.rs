@@ -20,7 +20,7 @@ mod session;
 mod status;
 mod text;
 
-pub use config::{Config, InvalidConfig};
+pub use config::{CheckedConfig, Config, InvalidConfig};
 pub use error::{NotSent, SubmitError, Submitted, Uncertainty};
 pub use message::{Address, InvalidMessage, Message};
 pub use receipt::{Failure, IdFormat, Outcome, Receipt};

@@ -107,7 +107,7 @@ async fn pauses_are_drawn_from_their_upper_half() {
         let mut settings = config();
         settings.reconnect_min = seconds(60);
         let refuse = || std::future::ready(Err::<tokio::io::DuplexStream, _>(io::Error::other("no route")));
-        let (client, _receipts, driver) = session(settings, refuse, move || random).unwrap();
+        let (client, _receipts, driver) = session(settings.check().unwrap(), refuse, move || random);
         let task = tokio::spawn(driver.run());
         let mut state = client.state();
         let state = state.wait_for(|state| matches!(state, State::Down { .. })).await.unwrap().clone();
@@ -121,7 +121,7 @@ async fn pauses_are_drawn_from_their_upper_half() {
 #[tokio::test(start_paused = true)]
 async fn dialling_may_not_take_for_ever() {
     let never = || std::future::pending::<io::Result<tokio::io::DuplexStream>>();
-    let (client, _receipts, driver) = session(config(), never, || 0).unwrap();
+    let (client, _receipts, driver) = session(config().check().unwrap(), never, || 0);
     let task = tokio::spawn(driver.run());
     let mut state = client.state();
     let start = Instant::now();
@@ -277,8 +277,7 @@ fn a_configuration_that_cannot_work_is_refused() {
     fn fault(change: impl FnOnce(&mut Config)) -> InvalidConfig {
         let mut settings = config();
         change(&mut settings);
-        let connect = || std::future::pending::<io::Result<tokio::io::DuplexStream>>();
-        session(settings, connect, || 0).err().unwrap()
+        settings.check().err().unwrap()
     }
     assert_eq!(fault(|c| c.system_id.clear()), InvalidConfig::NoSystemId);
     assert_eq!(fault(|c| c.system_id = "a".repeat(16)), InvalidConfig::Text("system_id", 15));

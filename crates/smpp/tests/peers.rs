@@ -63,8 +63,8 @@ impl Peer {
 
     fn session(&self, config: Config) -> (Client, Receipts, JoinHandle<()>) {
         let port = self.port;
-        let (client, receipts, driver) =
-            session(config, move || TcpStream::connect(("127.0.0.1", port)), || 0).unwrap();
+        let connect = move || TcpStream::connect(("127.0.0.1", port));
+        let (client, receipts, driver) = session(config.check().unwrap(), connect, || 0);
         (client, receipts, tokio::spawn(driver.run()))
     }
 }

@@ -37,7 +37,7 @@ async fn a_session_over_tls_is_like_any_other() {
         dial.send(theirs).unwrap();
         connector.connect(ServerName::try_from("smsc.example").unwrap(), ours)
     };
-    let (client, _receipts, driver) = session(Config::new("esme", "secret"), connect, || 0).unwrap();
+    let (client, _receipts, driver) = session(Config::new("esme", "secret").check().unwrap(), connect, || 0);
     let driver = tokio::spawn(driver.run());
     let pipe = acceptor.accept(dialled.recv().await.unwrap()).await.unwrap();
     let mut smsc = Framed::new(pipe, CommandCodec::new());

@@ -3,7 +3,7 @@
 use super::link::{End, Ends, Link};
 use super::pace::Pace;
 use super::{Client, DownReason, Job, ReceiptDelivery, Receipts, State};
-use crate::config::{Config, InvalidConfig};
+use crate::config::{CheckedConfig, Config};
 use crate::error::{NotSent, SubmitError};
 use crate::pdu::Reader;
 use crate::status::CommandStatus;
@@ -26,16 +26,16 @@ use tokio_util::codec::{Encoder, FramedRead};
 /// spread numbers; the pauses between attempts are drawn from them, so that sessions that were cut off together do not
 /// come back together.
 pub fn session<C, F, S>(
-    config: Config,
+    config: CheckedConfig,
     connect: C,
     mut random: impl FnMut() -> u64 + Send + 'static,
-) -> Result<(Client, Receipts, Driver<C>), InvalidConfig>
+) -> (Client, Receipts, Driver<C>)
 where
     C: FnMut() -> F + Send,
     F: Future<Output = io::Result<S>> + Send,
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let bind = config.bind()?;
+    let CheckedConfig { config, bind } = config;
     let (jobs, queue) = mpsc::channel(config.queue);
     let (receipts_in, receipts_out) = mpsc::channel(config.receipts);
     let (state_in, state_out) = watch::channel(State::Connecting);
@@ -58,7 +58,7 @@ where
         state: state_in,
     };
     let driver = Driver { shared, bind, connect, random: Box::new(random), failures: 0 };
-    Ok((client, Receipts(receipts_out), driver))
+    (client, Receipts(receipts_out), driver)
 }
 
 /// What does the work of a session. Its caller runs it, usually as a task of its own.

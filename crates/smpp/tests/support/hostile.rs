@@ -36,7 +36,8 @@ async fn life(octets: Vec<u8>, piece: usize) -> usize {
     let connect = move || std::future::ready(only.take().ok_or_else(|| io::Error::other("once is enough")));
     let mut config = Config::new("esme", "secret");
     config.receipts = 3;
-    let (client, mut receipts, driver) = session::<_, _, DuplexStream>(config, connect, || 0).unwrap();
+    let (client, mut receipts, driver) =
+        session::<_, _, DuplexStream>(config.check().unwrap(), connect, || 0);
     let driver = tokio::spawn(driver.run());
 
     let (mut read, mut write) = split(theirs);

@@ -51,7 +51,7 @@ pub fn bench_with(config: Config, pipe: usize) -> Bench {
         std::future::ready(there.map(|()| ours))
     };
     // No jitter: the pauses are then the longest.
-    let (client, receipts, driver) = session(config, connect, || 0).unwrap();
+    let (client, receipts, driver) = session(config.check().unwrap(), connect, || 0);
     let driver: Driver<_> = driver;
     Bench { state: client.state(), client, receipts, driver: tokio::spawn(driver.run()), dialled }
 }
