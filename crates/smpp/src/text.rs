@@ -1,9 +1,24 @@
 //! From a text to the octets of its segments: GSM 7-bit or UCS-2, and concatenation.
 
-use rusmpp::extra::encoding::gsm7bit::Gsm7BitUnpacked;
-
 /// The most segments of one message. Concatenation could carry 255; handsets and operators seldom take more than this.
 pub const SEGMENTS_MAX: usize = 10;
+
+/// The GSM 7-bit default alphabet (3GPP TS 23.038, 6.2.1): a character's place is its septet.
+const GSM7: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\u{1B}ÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
+    ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+
+/// Its extension table: the septet after an escape.
+const GSM7_EXTENSION: [(char, u8); 9] = [
+    ('^', 0x14),
+    ('{', 0x28),
+    ('}', 0x29),
+    ('\\', 0x2F),
+    ('[', 0x3C),
+    ('~', 0x3D),
+    (']', 0x3E),
+    ('|', 0x40),
+    ('€', 0x65),
+];
 
 /// The escape to the extension table (3GPP TS 23.038, 6.2.1.1): the character is in the septet after it.
 const ESCAPE: u8 = 0x1B;
@@ -65,12 +80,12 @@ pub struct Plan {
 /// assert_eq!((plan.alphabet, plan.units, plan.segments), (Alphabet::Ucs2, 20, 1));
 /// ```
 pub fn plan(text: &str) -> Plan {
-    match Gsm7BitUnpacked::new().encode_to_vec(text) {
-        Ok(septets) => {
+    match gsm7(text) {
+        Some(septets) => {
             let segments = split(&septets, Alphabet::Gsm7, |septet| septet == ESCAPE).len();
             Plan { alphabet: Alphabet::Gsm7, units: septets.len(), segments }
         }
-        Err(_) => {
+        None => {
             let units: Vec<u16> = text.encode_utf16().collect();
             let segments = split(&units, Alphabet::Ucs2, is_high_surrogate).len();
             Plan { alphabet: Alphabet::Ucs2, units: units.len(), segments }
@@ -89,8 +104,8 @@ pub(crate) struct Segment {
 
 /// The segments of a text. `reference` is what tells a handset which segments belong together.
 pub(crate) fn segments(text: &str, septets: Septets, reference: u8) -> Vec<Segment> {
-    let (alphabet, bodies) = match Gsm7BitUnpacked::new().encode_to_vec(text) {
-        Ok(units) => {
+    let (alphabet, bodies) = match gsm7(text) {
+        Some(units) => {
             let parts = split(&units, Alphabet::Gsm7, |septet| septet == ESCAPE);
             // The header takes six octets, 48 bits: one more bit, and the text begins at a whole septet.
             let fill = if parts.len() > 1 { 1 } else { 0 };
@@ -100,7 +115,7 @@ pub(crate) fn segments(text: &str, septets: Septets, reference: u8) -> Vec<Segme
             };
             (Alphabet::Gsm7, parts.into_iter().map(lay).collect::<Vec<_>>())
         }
-        Err(_) => {
+        None => {
             let units: Vec<u16> = text.encode_utf16().collect();
             let parts = split(&units, Alphabet::Ucs2, is_high_surrogate);
             let lay = |part: &[u16]| part.iter().flat_map(|unit| unit.to_be_bytes()).collect();
@@ -119,6 +134,23 @@ pub(crate) fn segments(text: &str, septets: Septets, reference: u8) -> Vec<Segme
         Segment { octets, has_header: true, alphabet }
     };
     bodies.into_iter().enumerate().map(with_header).collect()
+}
+
+/// The septets of a text, if the alphabet has all of its characters.
+fn gsm7(text: &str) -> Option<Vec<u8>> {
+    let mut septets = Vec::with_capacity(text.len());
+    for character in text.chars() {
+        if let Some((_, septet)) = GSM7_EXTENSION.iter().find(|(extended, _)| *extended == character) {
+            septets.extend([ESCAPE, *septet]);
+            continue;
+        }
+        let septet = u8::try_from(GSM7.chars().position(|basic| basic == character)?).ok()?;
+        if septet == ESCAPE {
+            return None;
+        }
+        septets.push(septet);
+    }
+    Some(septets)
 }
 
 fn is_high_surrogate(unit: u16) -> bool {
@@ -170,6 +202,19 @@ mod tests {
     fn unpack(octets: &[u8], fill: usize, count: usize) -> Vec<u8> {
         let bit = |at: usize| octets[at / 8] >> (at % 8) & 1;
         (0..count).map(|n| (0..7).map(|b| bit(fill + n * 7 + b) << b).sum()).collect()
+    }
+
+    #[test]
+    fn the_table_has_every_septet_once() {
+        let characters: std::collections::HashSet<char> = GSM7.chars().collect();
+        assert_eq!((GSM7.chars().count(), characters.len()), (128, 128));
+        assert!(GSM7_EXTENSION.iter().all(|(character, _)| !characters.contains(character)));
+        assert_eq!(GSM7.chars().nth(usize::from(ESCAPE)), Some('\u{1B}'));
+        // ASCII stays where it is, but for what GSM has otherwise.
+        let moved =
+            |(at, character): &(usize, char)| character.is_ascii_graphic() && *at != *character as usize;
+        assert_eq!(GSM7.chars().enumerate().filter(moved).map(|(_, c)| c).collect::<String>(), "@$_");
+        assert_eq!(gsm7("à\u{1B}"), None, "an escape is no character");
     }
 
     #[test]

@@ -131,6 +131,22 @@ async fn every_field_arrives() {
     assert_eq!(*client.state().borrow(), State::Closed);
 }
 
+/// All that GSM 7-bit has, by the peer's own table.
+#[tokio::test]
+async fn every_character_of_the_alphabet_arrives() {
+    let mut peer = Peer::start().await;
+    let (client, _receipts, _driver) = peer.session(config());
+    peer.event("bound").await;
+    bound(&client).await;
+    let ascii: String = (' '..='~').filter(|character| *character != '`').collect();
+    let others = "£¥èéùìòÇ\nØø\rÅåΔΦΓΛΩΠΨΣΘΞÆæßÉ¤¡ÄÖÑÜ§¿äöñüà€";
+    for text in [ascii.as_str(), others] {
+        client.submit(&message(text)).await.unwrap();
+        let submit = peer.submit().await;
+        assert_eq!((&submit["text"], &submit["coding"]), (&json!(text), &json!(0)));
+    }
+}
+
 #[tokio::test]
 async fn long_texts_arrive_in_parts_of_either_alphabet() {
     let mut peer = Peer::start().await;
