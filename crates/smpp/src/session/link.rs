@@ -365,7 +365,7 @@ impl<S: AsyncRead + AsyncWrite> Link<'_, S> {
         let delivery = ReceiptDelivery { receipt, number, verdicts, is_taken: false };
         let expires = Instant::now() + self.shared.config.receipt_timeout;
         self.receipts.insert(number, Waiting { kind, sequence, expires });
-        // What finds no place is dropped, which says so to the SMSC.
+        // What finds no place stays with the SMSC.
         if self.receipts.len() > self.shared.config.receipts
             || self.shared.receipts.try_send(delivery).is_err()
         {
