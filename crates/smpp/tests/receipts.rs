@@ -255,6 +255,20 @@ async fn receipts_past_the_bound_are_left_with_the_smsc_and_hold_nothing_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_taken_but_not_acknowledged_counts_too() {
+    let mut settings = config();
+    settings.receipts = 1;
+    let mut bench = bench(settings);
+    let mut smsc = bench.bound().await;
+    smsc.deliver(1, RECEIPT, TEXT).await;
+    let _held = bench.receipts.next().await.unwrap();
+    smsc.deliver(2, RECEIPT, TEXT).await;
+    let start = Instant::now();
+    assert_eq!(answered(&mut smsc, 2).await, CommandStatus::EsmeRxTAppn);
+    assert!(start.elapsed() < seconds(1), "it was given a place");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_anybody_to_take_them_receipts_stay_with_the_smsc() {
     let mut bench = bench(config());
     let mut smsc = bench.bound().await;
