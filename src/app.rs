@@ -1,6 +1,10 @@
 //! The application: the only place where anything is constructed.
 
-use crate::channels::{Channels, Live};
+use crate::channels::callback::Callbacks;
+use crate::channels::inbox::{self, Inbox, Letter};
+use crate::channels::route::Routes;
+use crate::channels::text::Texts;
+use crate::channels::{ChannelSettings, Channels, Lent};
 use crate::engine::{Batches, Engine, Outlets};
 use crate::env::{Clock, Random};
 use crate::net::address::TrustedProxies;
@@ -10,7 +14,9 @@ use crate::store::{Reader, Store, StoreError};
 use crate::tokens::Tokens;
 use crate::vault::Vault;
 use crate::work::wake::Wakes;
+use chappe_core::text::ChannelName;
 use chappe_core::{AccountId, RequestId, Rules, Time, Work};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -26,7 +32,13 @@ pub struct Settings {
     /// The rules.
     pub rules: Rules,
     /// Where live messages go.
-    pub live: Live,
+    pub routes: Routes,
+    /// The channels that they can go through, beside the sandbox.
+    pub channels: BTreeMap<ChannelName, ChannelSettings>,
+    /// The texts of messages.
+    pub texts: Arc<Texts>,
+    /// Under which address providers reach this server to call back, without a slash at its end.
+    pub public_url: Option<String>,
     /// How many callers may wait for the engine.
     pub queue_max: usize,
     /// Which peers may say whom they speak for.
@@ -60,6 +72,8 @@ pub struct App {
     pub engine: Engine,
     /// The channels.
     pub channels: Channels,
+    /// Where channels put what they hear by themselves.
+    letters: mpsc::Sender<Letter>,
     /// The tokens that are good.
     pub tokens: Tokens,
     /// Where reports go out.
@@ -95,6 +109,8 @@ pub struct Engines {
     pub batches: Batches,
     /// What the delivery worker is given to do.
     pub work: mpsc::Receiver<Work>,
+    /// What channels hear by themselves.
+    pub letters: mpsc::Receiver<Letter>,
 }
 
 impl App {
@@ -123,9 +139,12 @@ impl App {
         };
         let outlets = Outlets { work, wakes: wakes.clone(), changed: changed.clone(), inside };
         let (engine, batches) = Batches::new(store, settings.rules.clone(), outlets, settings.queue_max)?;
+        let (letters, letter_queue) = inbox::slot();
         let tokens = Tokens::read(&reader).await?;
+        let callbacks = Callbacks::new(settings.public_url.clone(), vault.callback_key());
+        let lent = Lent { texts: settings.texts.clone(), callbacks };
         let app = App {
-            channels: Channels::new(settings.live),
+            channels: Channels::new(settings.routes.clone(), settings.channels.clone(), &lent),
             outbound: Outbound::new(settings.outbound),
             settings,
             clock,
@@ -134,6 +153,7 @@ impl App {
             reader,
             pages,
             engine,
+            letters,
             tokens,
             wakes,
             changed,
@@ -143,7 +163,12 @@ impl App {
             lane,
             last_id: AtomicI64::new(last_id.map_or(0, RequestId::number)),
         };
-        Ok((Arc::new(app), Engines { batches, work: work_queue }))
+        Ok((Arc::new(app), Engines { batches, work: work_queue, letters: letter_queue }))
+    }
+
+    /// Where a channel puts what it hears by itself.
+    pub fn inbox(&self, channel: ChannelName) -> Inbox {
+        Inbox::new(channel, self.letters.clone())
     }
 
     /// Draws the next request id.

@@ -1,13 +1,16 @@
 //! Configuration: one struct; the defaults file, the operator's file and the environment, each over the one before.
 
 use crate::app::Settings;
-use crate::channels::Live;
+use crate::channels::ChannelSettings;
+use crate::channels::route::{InvalidRoute, Line, Routes};
+use crate::channels::text::Texts;
 use crate::net::address::{TrustedProxies, parse_range};
 use crate::net::outbound::OutboundPolicy;
 use crate::vault::MasterKey;
 use anyhow::{Context, bail, ensure};
 use chappe_core::limits::{Limit, Rate};
 use chappe_core::price::Prices;
+use chappe_core::text::ChannelName;
 use chappe_core::{Money, Rules};
 use figment::providers::{Env, Format, Toml};
 use figment::value::{Dict, Map};
@@ -18,6 +21,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Every setting with its default and its comment.
@@ -50,12 +54,16 @@ pub struct Config {
     trusted_proxies: Vec<String>,
     queue: usize,
     drain_s: u64,
+    public_url: String,
     /// Certificate files.
     pub tls: Tls,
     /// Logging.
     pub log: Log,
     prices: PriceSettings,
-    routes: Routes,
+    routes: RouteSettings,
+    #[serde(default)]
+    channels: BTreeMap<String, ChannelSettings>,
+    texts: TextSettings,
     limits: Limits,
     codes: Life,
     idempotency: Life,
@@ -154,27 +162,37 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// A price in a variable, as it is written there. Like every variable it would else be read as a float.
-struct PriceVariable {
+/// A price or a secret in a variable, as it is written there. Like every variable it would else be read as a number.
+struct TextVariable {
     environment: Env,
     setting: String,
     text: String,
 }
 
-impl PriceVariable {
-    /// The prices among the variables. What is in quotes or braces is read as TOML, like everything else.
-    fn all(environment: &Env) -> Vec<PriceVariable> {
+/// Settings of channels that are texts, whatever they look like.
+const TEXTS_OF_CHANNELS: [&str; 6] = [".user", ".password", ".token", ".secret", ".system_id", ".from"];
+
+impl TextVariable {
+    /// The prices and secrets among the variables. What is in quotes or braces is read as TOML, like everything else.
+    fn all(environment: &Env) -> Vec<TextVariable> {
         let bare = |text: &str| !text.starts_with(['"', '\'', '{']);
-        let variables = environment.iter().map(|(setting, text)| PriceVariable {
+        let variables = environment.iter().map(|(setting, text)| TextVariable {
             environment: environment.clone(),
             setting: setting.to_string(),
             text: text.trim().to_owned(),
         });
-        variables.filter(|found| found.setting.starts_with("prices.") && bare(&found.text)).collect()
+        let is_text = |setting: &str| {
+            let of_channel = setting.starts_with("channels.")
+                && (setting.contains(".vars.")
+                    || setting.contains(".headers.")
+                    || TEXTS_OF_CHANNELS.iter().any(|end| setting.ends_with(end)));
+            setting.starts_with("prices.") || of_channel
+        };
+        variables.filter(|found| is_text(&found.setting) && bare(&found.text)).collect()
     }
 }
 
-impl Provider for PriceVariable {
+impl Provider for TextVariable {
     fn metadata(&self) -> Metadata {
         self.environment.metadata()
     }
@@ -187,8 +205,33 @@ impl Provider for PriceVariable {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Routes {
-    live: Live,
+struct RouteSettings {
+    live: Hops,
+    by_prefix: BTreeMap<String, Hops>,
+}
+
+/// The hops of a route: a list, or a single one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Hops {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Hops {
+    fn line(&self) -> Result<Line, InvalidRoute> {
+        match self {
+            Hops::One(hop) => Line::parse(&[hop]),
+            Hops::Several(hops) => Line::parse(hops),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TextSettings {
+    brand: String,
+    by_language: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -225,8 +268,8 @@ impl Config {
         let environment = Env::prefixed("CHAPPE_").ignore(&NOT_SETTINGS);
         let environment = environment.filter(move |name| !of_cluster(&name.as_str().to_ascii_lowercase()));
         let environment = environment.split("__");
-        let prices = PriceVariable::all(&environment);
-        let figment = prices.into_iter().fold(figment.merge(environment), Figment::merge);
+        let texts = TextVariable::all(&environment);
+        let figment = texts.into_iter().fold(figment.merge(environment), Figment::merge);
         figment.extract().context("the configuration cannot be used")
     }
 
@@ -276,6 +319,73 @@ impl Config {
         })
     }
 
+    /// Where messages of live accounts go.
+    fn routes(&self) -> anyhow::Result<Routes> {
+        let default = self.routes.live.line().context("in routes.live")?;
+        let line = |(prefix, hops): (&String, &Hops)| -> anyhow::Result<(String, Line)> {
+            let line = hops.line().with_context(|| format!("in routes.by_prefix of {prefix:?}"))?;
+            Ok((prefix.clone(), line))
+        };
+        let by_prefix = self.routes.by_prefix.iter().map(line).collect::<Result<_, _>>()?;
+        Ok(Routes::new(default, by_prefix)?)
+    }
+
+    /// The channels by their names, each of which is good for what it is set up to do.
+    fn channels(&self) -> anyhow::Result<BTreeMap<ChannelName, ChannelSettings>> {
+        let channel = |(name, settings): (&String, &ChannelSettings)| -> anyhow::Result<_> {
+            let parsed = ChannelName::parse(name).filter(|name| !matches!(name.as_str(), "none" | "sandbox"));
+            let parsed = parsed.with_context(|| {
+                format!(
+                    "{name:?} cannot be the name of a channel: it has 1 to 32 lower-case letters, digits and hyphens, \
+                     and is neither \"none\" nor \"sandbox\""
+                )
+            })?;
+            ensure!(
+                self.public_url()?.is_some() || !settings.needs_public_url(),
+                "channels.{name} tells its provider where to call back: set public_url to the address under which \
+                 providers reach this server, or channels.{name}.callbacks = false"
+            );
+            Ok((parsed, settings.clone()))
+        };
+        self.channels.iter().map(channel).collect()
+    }
+
+    /// Where providers reach this server.
+    fn public_url(&self) -> anyhow::Result<Option<String>> {
+        let text = self.public_url.trim().trim_end_matches('/');
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let url = url::Url::parse(text).context("public_url cannot be used")?;
+        let bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        ensure!(
+            matches!(url.scheme(), "https" | "http") && url.has_host() && bare && url.password().is_none(),
+            "public_url must be an address such as \"https://codes.example.com\", without anything after its path"
+        );
+        Ok(Some(text.to_owned()))
+    }
+
+    /// The texts of messages.
+    pub fn texts(&self) -> anyhow::Result<Texts> {
+        let life = Duration::from_secs(self.codes.life_s);
+        Texts::new(&self.texts.brand, &self.texts.by_language, life).context("in texts")
+    }
+
+    /// What is allowed, and may still not be meant.
+    pub fn doubts(&self) -> anyhow::Result<Vec<String>> {
+        let used = self.routes()?.channels();
+        let mut doubts = Vec::new();
+        for (name, settings) in self.channels()? {
+            if !used.contains(&name) {
+                doubts.push(format!("channels.{name} is set up, and no route leads to it"));
+            }
+            if let Some(doubt) = settings.doubt() {
+                doubts.push(format!("channels.{name}: {doubt}"));
+            }
+        }
+        Ok(doubts)
+    }
+
     /// The settings of a server.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         let range = |text: &String| {
@@ -283,9 +393,22 @@ impl Config {
                 .with_context(|| format!("{text:?} in trusted_proxies is no address or CIDR range"))
         };
         ensure!((1..=QUEUE_MAX).contains(&self.queue), "queue must be above 0, and {QUEUE_MAX} at most");
+        let (routes, channels) = (self.routes()?, self.channels()?);
+        let missing = |name: &ChannelName| !name.is_sandbox() && !channels.contains_key(name);
+        if let Some(name) = routes.channels().into_iter().find(missing) {
+            let names: Vec<_> = channels.keys().map(ChannelName::as_str).collect();
+            let there_are = if names.is_empty() { "none at all".to_owned() } else { names.join(", ") };
+            bail!(
+                "a route leads to channel {:?}, and there is no [channels.{name}]: there are {there_are}",
+                name.as_str()
+            );
+        }
         Ok(Settings {
             rules: self.rules()?,
-            live: self.routes.live,
+            routes,
+            channels,
+            texts: Arc::new(self.texts()?),
+            public_url: self.public_url()?,
             queue_max: self.queue,
             trusted_proxies: TrustedProxies(
                 self.trusted_proxies.iter().map(range).collect::<Result<_, _>>()?,
@@ -306,7 +429,7 @@ impl Config {
             rules,
             proxies_only: false,
             sandbox_by_worker: false,
-            live: Live::Sandbox,
+            routes: Routes::sandbox(),
             outbound: OutboundPolicy::LoopbackToo,
             dev: true,
             ..settings

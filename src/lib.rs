@@ -18,6 +18,7 @@ pub mod env;
 pub mod net;
 pub mod numbering;
 pub mod readiness;
+pub mod secret;
 pub mod store;
 pub mod tokens;
 pub mod vault;

@@ -7,6 +7,7 @@
 
 use aes_gcm_siv::aead::Aead;
 use aes_gcm_siv::{Aes256GcmSiv, Nonce};
+use chappe_core::text::ChannelName;
 use chappe_core::{CodeMac, Phone, RequestId};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
@@ -25,6 +26,8 @@ pub enum Purpose {
     Phone,
     /// An account's own number, by account id.
     OwnNumber,
+    /// A subscriber's number, by its own digest.
+    Subscriber,
 }
 
 /// The key from which all others are derived: 32 random bytes, written as 64 hex digits.
@@ -41,6 +44,11 @@ pub struct InvalidMasterKey;
 #[error("a sealed value does not open: wrong key, or a damaged database")]
 pub struct Unsealable;
 
+/// A key for the addresses that providers call back. It makes nothing else and opens nothing, so whoever makes such an
+/// address need not be given the [`Vault`].
+#[derive(Clone)]
+pub struct CallbackKey(Hmac<Sha256>);
+
 /// All keys in use.
 #[derive(Clone)]
 pub struct Vault {
@@ -48,7 +56,8 @@ pub struct Vault {
     code: Hmac<Sha256>,
     phone: Hmac<Sha256>,
     idempotency: Hmac<Sha256>,
-    seals: [Aes256GcmSiv; 4],
+    callback: CallbackKey,
+    seals: [Aes256GcmSiv; 5],
     check: [u8; 8],
 }
 
@@ -102,7 +111,14 @@ impl Vault {
             code: mac("code digest"),
             phone: mac("phone digest"),
             idempotency: mac("idempotency digest"),
-            seals: [seal("token seal"), seal("code seal"), seal("phone seal"), seal("own number seal")],
+            callback: CallbackKey(mac("callback address")),
+            seals: [
+                seal("token seal"),
+                seal("code seal"),
+                seal("phone seal"),
+                seal("own number seal"),
+                seal("subscriber seal"),
+            ],
             check,
         }
     }
@@ -153,14 +169,48 @@ impl Vault {
         self.cipher(purpose).decrypt(&nonce(row), sealed).map(Zeroizing::new).map_err(|_| Unsealable)
     }
 
+    /// The key for the addresses that providers call back.
+    pub fn callback_key(&self) -> CallbackKey {
+        self.callback.clone()
+    }
+
     fn cipher(&self, purpose: Purpose) -> &Aes256GcmSiv {
-        let [token, code, phone, own_number] = &self.seals;
+        let [token, code, phone, own_number, subscriber] = &self.seals;
         match purpose {
             Purpose::Token => token,
             Purpose::Code => code,
             Purpose::Phone => phone,
             Purpose::OwnNumber => own_number,
+            Purpose::Subscriber => subscriber,
         }
+    }
+}
+
+impl CallbackKey {
+    /// What makes the address for one hop of a request unguessable.
+    pub fn mac(&self, channel: &ChannelName, request: RequestId, hop: u8) -> [u8; 16] {
+        let full: [u8; 32] = self.over(channel, request, hop).finalize().into_bytes().into();
+        *full.first_chunk::<16>().unwrap_or(&[0; 16])
+    }
+
+    /// Whether `mac` is that of this hop. The time that it takes says nothing about the right one.
+    pub fn verify(&self, channel: &ChannelName, request: RequestId, hop: u8, mac: &[u8]) -> bool {
+        mac.len() == 16 && self.over(channel, request, hop).verify_truncated_left(mac).is_ok()
+    }
+
+    /// The channel's name comes last: what is before it has a fixed length.
+    fn over(&self, channel: &ChannelName, request: RequestId, hop: u8) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        Mac::update(&mut mac, &request.number().to_be_bytes());
+        Mac::update(&mut mac, &[hop]);
+        Mac::update(&mut mac, channel.as_str().as_bytes());
+        mac
+    }
+}
+
+impl fmt::Debug for CallbackKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CallbackKey(…)")
     }
 }
 

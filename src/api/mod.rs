@@ -1,6 +1,7 @@
 //! The Gateway API: a request becomes a command, its outcome an answer. Nothing here knows the database.
 
 mod answer;
+mod callbacks;
 mod methods;
 mod params;
 mod router;

@@ -1,6 +1,7 @@
 //! From an HTTP request to a call: method, body, token, in this order.
 
 use super::answer::{Answer, Refusal, respond};
+use super::callbacks;
 use super::methods::{Call, Method};
 use super::params::{Param, Params};
 use crate::app::App;
@@ -11,7 +12,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{self, HeaderMap, HeaderName, Response, StatusCode};
-use axum::routing::get;
+use axum::routing::{any, get};
 use chappe_core::Rejection;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/openapi.json", get(|| async { ([(CONTENT_TYPE, "application/json")], OPENAPI) }))
+        .route(callbacks::PATH, any(callbacks::handle))
         .fallback(handle)
 }
 
@@ -78,7 +80,8 @@ async fn answer(app: &App, peer: SocketAddr, parts: &Parts, body: Body) -> Resul
     Call { app, caller, params: &params, idempotency_key }.answer(method).await
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Refusal> {
+/// Reads a body within its bounds.
+pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Refusal> {
     if header(headers, CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
         return Err(Refusal::ContentEncodingUnsupported);
     }

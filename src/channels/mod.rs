@@ -1,43 +1,174 @@
 //! Channels: how a code reaches a person. A channel never sees the database: it is handed a message, and says what
 //! became of it.
 
+pub mod callback;
+pub mod gate;
+pub mod http;
+pub mod inbox;
+pub mod route;
 pub mod sandbox;
+#[cfg(feature = "simulation")]
+pub mod scripted;
+pub mod text;
 
+use callback::{Answer, Callbacks, Incoming};
 use chappe_core::book::Job;
-use chappe_core::command::{Reach, Route};
+use chappe_core::route::{Reach, Route};
 use chappe_core::text::ChannelName;
-use chappe_core::{ChannelEvent, Mode, Phone, Time};
+use chappe_core::{ChannelEvent, Hop, Mode, Phone, Time};
+use gate::{Gate, Pace};
+use inbox::Inbox;
+use route::{Line, Routes};
+use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use text::Texts;
+use tokio::sync::watch;
 
-/// The channels there are, and which numbers go through which.
-#[derive(Clone, Debug)]
-pub struct Channels {
-    /// Where live messages go. Test messages always go to the sandbox.
-    live: Live,
+/// The longest that a channel may take over one errand: well within a lease, so that nobody else takes the message for
+/// abandoned meanwhile. Every channel gives up earlier by itself, and then says more.
+pub const ERRAND_MAX: Duration = Duration::from_secs(20);
+
+/// What the operator set of one channel.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum ChannelSettings {
+    /// A provider with an HTTP API.
+    Http(http::Settings),
+    /// One that says what a test tells it to.
+    #[cfg(feature = "simulation")]
+    #[serde(skip)]
+    Scripted(scripted::Scripted),
 }
 
-/// Where live messages go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Live {
-    /// To the sandbox: for development and staging.
-    Sandbox,
-    /// Nowhere: no channel that reaches real people is set up, so every number is unreachable.
-    None,
+/// What the house lends its channels.
+#[derive(Clone, Debug)]
+pub struct Lent {
+    /// The texts of messages.
+    pub texts: Arc<Texts>,
+    /// Where providers are told to call back.
+    pub callbacks: Callbacks,
+}
+
+/// The channels there are, and which numbers go through which.
+#[derive(Debug)]
+pub struct Channels {
+    /// Where live messages go. Test messages always go to the sandbox.
+    live: Routes,
+    outside: BTreeMap<ChannelName, Outside>,
+}
+
+/// A channel with a wire to the world.
+#[derive(Debug)]
+pub struct Outside {
+    channel: Channel,
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug)]
+enum Channel {
+    Http(http::Http),
+    #[cfg(feature = "simulation")]
+    Scripted(scripted::Scripted),
+}
+
+/// What a channel is asked to do with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// Hand it over.
+    Deliver,
+    /// Say what became of it.
+    Poll,
+    /// Take it back.
+    Withdraw,
+}
+
+/// Whom a channel that serves subscribers alone writes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addressee {
+    /// Their chat.
+    pub chat_id: i64,
+    /// Their language as the channel says it, such as `pt-br`; empty if it is not known.
+    pub language: String,
+}
+
+/// What a channel says to an errand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// What became of the message, in order.
+    pub events: Vec<ChannelEvent>,
+    /// Whether the subscriber does not want to hear from the channel any more.
+    pub blocked: bool,
+}
+
+impl From<ChannelEvent> for Said {
+    fn from(event: ChannelEvent) -> Said {
+        Said { events: vec![event], blocked: false }
+    }
+}
+
+impl From<Vec<ChannelEvent>> for Said {
+    fn from(events: Vec<ChannelEvent>) -> Said {
+        Said { events, blocked: false }
+    }
+}
+
+impl ChannelSettings {
+    /// Whether it only works when providers can reach this server.
+    pub fn needs_public_url(&self) -> bool {
+        match self {
+            ChannelSettings::Http(settings) => settings.needs_callback_url(),
+            #[cfg(feature = "simulation")]
+            ChannelSettings::Scripted(_) => false,
+        }
+    }
+
+    /// What may not be meant as it is set.
+    pub fn doubt(&self) -> Option<String> {
+        match self {
+            ChannelSettings::Http(settings) => settings.doubt(),
+            #[cfg(feature = "simulation")]
+            ChannelSettings::Scripted(_) => None,
+        }
+    }
 }
 
 impl Channels {
     /// The channels of this configuration.
-    pub fn new(live: Live) -> Channels {
-        Channels { live }
+    pub fn new(live: Routes, settings: BTreeMap<ChannelName, ChannelSettings>, lent: &Lent) -> Channels {
+        let outside =
+            settings.into_iter().map(|(name, settings)| (name.clone(), Outside::new(name, settings, lent)));
+        Channels { live, outside: outside.collect() }
     }
 
     /// Which channels a message to `phone` would go through. Asks nobody.
     pub fn route(&self, mode: Mode, phone: Phone) -> Route {
-        match (mode, self.live) {
-            (Mode::Test, _) | (Mode::Live, Live::Sandbox) => sandbox::route(phone),
-            (Mode::Live, Live::None) => Route { hops: Arc::from([ChannelName::sandbox()]), reach: Reach::No },
+        match (mode, self.live.line(phone)) {
+            (Mode::Test, _) | (Mode::Live, Line::Sandbox) => sandbox::route(phone),
+            (Mode::Live, Line::Nowhere) => {
+                Route { hops: sandbox::hop(), subscribers_only: Arc::default(), reach: Reach::No }
+            }
+            (Mode::Live, Line::Hops(hops)) => {
+                Route { hops: hops.clone(), subscribers_only: self.subscribers_only(hops), reach: Reach::Yes }
+            }
         }
+    }
+
+    fn subscribers_only(&self, hops: &[Hop]) -> Arc<[ChannelName]> {
+        let serves_them =
+            |name: &&ChannelName| self.outside.get(*name).is_some_and(|outside| outside.is_for_subscribers());
+        hops.iter().map(|hop| &hop.channel).filter(serves_them).cloned().collect()
+    }
+
+    /// Every channel with a wire.
+    pub fn all_outside(&self) -> impl Iterator<Item = (&ChannelName, &Outside)> {
+        self.outside.iter()
+    }
+
+    /// A channel with a wire.
+    pub fn outside(&self, name: &ChannelName) -> Option<&Outside> {
+        self.outside.get(name)
     }
 
     /// What a channel inside the house, which is the sandbox, says to a message: it depends on the message alone, and
@@ -46,13 +177,77 @@ impl Channels {
         job.channel.is_sandbox().then(|| sandbox::deliver(job, job.asked_at))
     }
 
-    /// Hands a message to its channel.
-    pub fn deliver(&self, job: &Job, now: Time) -> Vec<ChannelEvent> {
-        sandbox::deliver(job, now)
+    /// What the sandbox says to an errand.
+    pub fn ask_sandbox(errand: Errand, job: &Job, now: Time) -> Vec<ChannelEvent> {
+        match errand {
+            Errand::Deliver => sandbox::deliver(job, now),
+            Errand::Poll => sandbox::poll(job),
+            // It shows a withdrawn message as withdrawn by its status: nothing has to be taken back.
+            Errand::Withdraw => Vec::new(),
+        }
+    }
+}
+
+impl Outside {
+    fn new(name: ChannelName, settings: ChannelSettings, lent: &Lent) -> Outside {
+        let (channel, pace): (Channel, Pace) = match settings {
+            ChannelSettings::Http(settings) => {
+                let pace = settings.pace();
+                (Channel::Http(http::Http::new(name, settings, lent)), pace)
+            }
+            #[cfg(feature = "simulation")]
+            ChannelSettings::Scripted(scripted) => {
+                let pace = scripted.pace;
+                (Channel::Scripted(scripted), pace)
+            }
+        };
+        Outside { channel, gate: Gate::new(pace) }
     }
 
-    /// Asks a channel what became of a message.
-    pub fn poll(&self, job: &Job) -> Vec<ChannelEvent> {
-        sandbox::poll(job)
+    /// Whether it reaches nobody but those who subscribed.
+    pub fn is_for_subscribers(&self) -> bool {
+        match &self.channel {
+            Channel::Http(_) => false,
+            #[cfg(feature = "simulation")]
+            Channel::Scripted(scripted) => scripted.subscribers_only,
+        }
+    }
+
+    /// The gate before it.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// Keeps an ear on the channel until told to stop, where it has something to say by itself.
+    pub async fn listen(&self, inbox: Inbox, mut stopped: watch::Receiver<bool>) {
+        match &self.channel {
+            // It is called back.
+            Channel::Http(_) => {
+                let _ = (inbox, stopped.wait_for(|stop| *stop).await);
+            }
+            #[cfg(feature = "simulation")]
+            Channel::Scripted(_) => {
+                // It says nothing by itself; nobody else may put anything in its place.
+                let _ = (inbox, stopped.wait_for(|stop| *stop).await);
+            }
+        }
+    }
+
+    /// Takes in what somebody says at the channel's own address. Who it is and what it says is for the channel to judge.
+    pub async fn hear(&self, incoming: Incoming, inbox: &Inbox) -> Answer {
+        match &self.channel {
+            Channel::Http(http) => http.hear(incoming, inbox).await,
+            #[cfg(feature = "simulation")]
+            Channel::Scripted(_) => Answer::Forbidden,
+        }
+    }
+
+    /// Does an errand. Whatever can go wrong is among what it says.
+    pub async fn carry_out(&self, errand: Errand, job: &Job, addressee: Option<&Addressee>) -> Said {
+        match &self.channel {
+            Channel::Http(http) => http.carry_out(errand, job, addressee).await,
+            #[cfg(feature = "simulation")]
+            Channel::Scripted(scripted) => scripted.carry_out(errand, job, addressee).await,
+        }
     }
 }

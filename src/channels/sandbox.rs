@@ -5,9 +5,9 @@
 //! real channel would send.
 
 use chappe_core::book::Job;
-use chappe_core::command::{Reach, Route};
+use chappe_core::route::{Reach, Route};
 use chappe_core::text::ChannelName;
-use chappe_core::{ChannelEvent, Magic, Phone, Time};
+use chappe_core::{ChannelEvent, Hop, Magic, Phone, Time};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -28,9 +28,15 @@ pub const MAGIC: [(&str, &str); 10] = [
 const READ_AFTER: Duration = Duration::from_secs(1);
 const LATE_BY: Duration = Duration::from_secs(10);
 
-static ONE_HOP: LazyLock<Arc<[ChannelName]>> = LazyLock::new(|| [ChannelName::sandbox()].into());
-static TWO_HOPS: LazyLock<Arc<[ChannelName]>> =
-    LazyLock::new(|| [ChannelName::sandbox(), ChannelName::sandbox()].into());
+static ONE_HOP: LazyLock<Arc<[Hop]>> = LazyLock::new(|| [ChannelName::sandbox().into()].into());
+static TWO_HOPS: LazyLock<Arc<[Hop]>> =
+    LazyLock::new(|| [ChannelName::sandbox().into(), ChannelName::sandbox().into()].into());
+static NO_CHANNELS: LazyLock<Arc<[ChannelName]>> = LazyLock::new(Arc::default);
+
+/// The sandbox as the only hop of a route.
+pub fn hop() -> Arc<[Hop]> {
+    Arc::clone(&ONE_HOP)
+}
 
 /// The route of a number within the sandbox.
 pub fn route(phone: Phone) -> Route {
@@ -42,7 +48,7 @@ pub fn route(phone: Phone) -> Route {
     };
     // Only where the first hop is to fail is there a second one: elsewhere a failure is the end.
     let hops = if magic == Some(Magic::Fallback) { &TWO_HOPS } else { &ONE_HOP };
-    Route { hops: Arc::clone(hops), reach }
+    Route { hops: Arc::clone(hops), subscribers_only: Arc::clone(&NO_CHANNELS), reach }
 }
 
 /// What happens when a message is handed to the phone.

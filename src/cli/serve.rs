@@ -2,7 +2,6 @@
 
 use super::server::{self, Server};
 use super::{Done, open_store};
-use crate::channels::Live;
 use crate::config::{Config, DatabaseUrl};
 use crate::env::Clock;
 use crate::vault::Vault;
@@ -49,7 +48,7 @@ pub(super) fn run(args: ServeArgs) -> Done {
     let settings = config.settings()?;
     let drain = config.drain()?;
     server::init_log(&config.log)?;
-    if settings.live == Live::None {
+    if settings.routes.lead_nowhere() {
         tracing::warn!(
             "routes.live is \"none\": messages of live accounts are refused as PHONE_NUMBER_NOT_AVAILABLE; only test \
              accounts, which send to the sandbox, can be used"

@@ -63,7 +63,8 @@ pub(super) fn listen(address: SocketAddr) -> anyhow::Result<Bound> {
 pub(super) async fn run(server: Server, ready: impl FnOnce(&App, SocketAddr)) -> anyhow::Result<()> {
     let Server { store, settings, vault, clock, bound, tls, drain } = server;
     let address = bound.address();
-    let (app, Engines { batches, work }) = App::build(store, settings, vault, clock, Random::Os).await?;
+    let (app, Engines { batches, work, letters }) =
+        App::build(store, settings, vault, clock, Random::Os).await?;
     numbering::warm_up();
     let mut stop = StopSignal::new()?;
 
@@ -71,7 +72,7 @@ pub(super) async fn run(server: Server, ready: impl FnOnce(&App, SocketAddr)) ->
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         runtime.block_on(batches.run()).map_err(anyhow::Error::from)
     })?;
-    let mut workers = Workers::start(&app, work);
+    let mut workers = Workers::start(&app, work, letters);
     let handle = Handle::new();
     let router = api::router().merge(console::router(&app)).with_state(app.clone());
     let mut serving = tokio::spawn(bound.serve(router, tls, handle.clone()));

@@ -24,11 +24,11 @@ pub(super) struct Committed {
 }
 
 impl Committed {
-    /// Tells everybody: it is durable.
+    /// Tells everybody: it is durable. Workers last: once they are answered, what they gave out has gone out.
     pub(super) fn answer(self, outlets: &Outlets) {
         self.callers.into_iter().for_each(|(job, answer)| job.answer(answer));
-        self.workers.into_iter().for_each(|(job, answers)| job.answer(answers));
         outlets.tell(self.news);
+        self.workers.into_iter().for_each(|(job, answers)| job.answer(answers));
     }
 
     fn fail(self) {

@@ -188,10 +188,11 @@ impl Batches {
         let WorkerJob::Chore { chore, reply } = job else { return Ok(()) };
         let done = match &chore {
             Chore::TouchTokens(uses) => self.store.touch_tokens(uses).await.map(|()| false),
-            Chore::Purge { keys_before, failures_before, codes_before } => {
-                self.store.purge(*keys_before, *failures_before, *codes_before).await
-            }
+            Chore::Purge(before) => self.store.purge(*before).await,
             Chore::ClearSandbox(account) => self.store.clear_sandbox(*account).await,
+            Chore::PutSubscriber(subscriber) => self.store.put_subscriber(subscriber).await.map(|()| false),
+            Chore::RemoveSubscriber(channel, chat) => self.store.remove_subscriber(channel, *chat).await,
+            Chore::BlockSubscriber(channel, chat) => self.store.block_subscriber(channel, *chat).await,
         };
         let done = match done {
             Ok(more) => self.durable.flush().map(|()| more),

@@ -1,8 +1,9 @@
 //! The two queues in front of the engine, both bounded: callers' commands, and workers'.
 
 use super::{BATCH_MAX, Batch, Judged, WORKER_JOBS_MAX};
-use crate::store::TokenUse;
-use chappe_core::{AccountId, Command, Outcome, Rejection, Time};
+use crate::store::{PurgeBefore, SubscriberRow, TokenUse};
+use chappe_core::text::ChannelName;
+use chappe_core::{AccountId, Command, Outcome, Rejection};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -40,16 +41,15 @@ pub enum Chore {
     /// Note when tokens were last used.
     TouchTokens(Vec<TokenUse>),
     /// Forget a part of what is no longer needed; see [`crate::store::Store::purge`].
-    Purge {
-        /// Idempotency keys from before.
-        keys_before: Time,
-        /// Wrong codes from before.
-        failures_before: Time,
-        /// Codes in the sandbox sent before.
-        codes_before: Time,
-    },
+    Purge(PurgeBefore),
     /// Empty a part of the sandbox's inbox.
     ClearSandbox(Option<AccountId>),
+    /// Note that somebody subscribed to a channel.
+    PutSubscriber(Box<SubscriberRow>),
+    /// Forget the subscriber of a chat.
+    RemoveSubscriber(ChannelName, i64),
+    /// Note that a channel may write to a chat no more.
+    BlockSubscriber(ChannelName, i64),
 }
 
 #[derive(Debug)]

@@ -2,4 +2,5 @@
 
 pub mod address;
 pub mod outbound;
+pub mod provider;
 pub mod server;

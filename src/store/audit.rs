@@ -6,7 +6,7 @@ pub(super) const PLACES: usize = 20;
 
 /// What must never be found. Each query gives one text column that says where. They are written so that every database
 /// takes them as they are: CASE instead of functions of one dialect, and flags are the numbers 0 and 1.
-pub(super) const CHECKS: [(&str, &str); 18] = [
+pub(super) const CHECKS: [(&str, &str); 21] = [
     (
         "a balance is the sum of its transfers",
         "SELECT 'account ' || account.id || ': balance ' || account.balance || ', transfers sum to ' || total FROM (
@@ -86,9 +86,21 @@ pub(super) const CHECKS: [(&str, &str); 18] = [
          WHERE delivery = 'sent' AND due_at IS NULL AND progress NOT IN ('accepted', 'uncertain')",
     ),
     (
-        "a message that ended is not worked on",
+        "a message that ended is not worked on, but to be taken back",
         "SELECT 'request ' || id FROM request
-         WHERE delivery IN ('expired', 'revoked') AND (due_at IS NOT NULL OR progress <> 'ended')",
+         WHERE delivery IN ('expired', 'revoked')
+           AND (progress NOT IN ('ended', 'withdrawing') OR (progress = 'ended' AND due_at IS NOT NULL))",
+    ),
+    (
+        "a message that is being taken back is no longer on its way, and its channel has a name for it",
+        "SELECT 'request ' || id FROM request
+         WHERE progress = 'withdrawing' AND (delivery = 'sent' OR channel_reference IS NULL OR due_at IS NULL)",
+    ),
+    (
+        "a hop's turn ends by itself only while the message is on its way and another hop follows",
+        "SELECT 'request ' || id || ': hop ' || hop FROM request
+         WHERE hop_until IS NOT NULL
+           AND (delivery <> 'sent' OR hop >= length(route) - length(replace(route, ',', '')) OR due_at > hop_until)",
     ),
     (
         "a withdrawn or expired message's code is dead",
@@ -119,6 +131,13 @@ pub(super) const CHECKS: [(&str, &str); 18] = [
         "no report is tried more often than the schedule says",
         "SELECT 'request ' || request_id || ', report ' || seq FROM report
          WHERE attempts > 11 OR (state = 'lost' AND attempts < 11) OR (state = 'acknowledged' AND attempts < 1)",
+    ),
+    (
+        "what a channel calls a message is the name of a hop that there is",
+        "SELECT 'channel ' || channel_reference.channel || ', request ' || request_id || ', hop ' || channel_reference.hop
+         FROM channel_reference LEFT JOIN request ON request.id = request_id
+         WHERE request.id IS NULL OR sent_at IS NULL
+            OR channel_reference.hop > length(route) - length(replace(route, ',', ''))",
     ),
     (
         "a request, a transfer and a report belong to rows that exist",

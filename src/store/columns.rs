@@ -4,8 +4,7 @@ use super::records::StoreError;
 use crate::vault::{Purpose, Vault};
 use chappe_core::limits::Window;
 use chappe_core::request::{Message, Progress};
-use chappe_core::text::ChannelName;
-use chappe_core::{Code, Mode, Phone, Request, Time};
+use chappe_core::{Code, Hop, Mode, Phone, Request, Time};
 use ipnet::IpNet;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -63,6 +62,7 @@ pub(super) fn progress(name: &str, at: Option<Time>) -> Result<Progress, StoreEr
         ("queued", Some(at)) => Some(Progress::Queued(at)),
         ("leased", Some(at)) => Some(Progress::Leased(at)),
         ("accepted", at) => Some(Progress::Accepted(at)),
+        ("withdrawing", Some(at)) => Some(Progress::Withdrawing(at)),
         ("uncertain", _) => Some(Progress::Uncertain),
         ("ended", _) => Some(Progress::Ended),
         _ => None,
@@ -76,17 +76,18 @@ pub(super) fn progress_columns(progress: Progress) -> (&'static str, Option<i64>
         Progress::Queued(at) => ("queued", Some(at.micros())),
         Progress::Leased(until) => ("leased", Some(until.micros())),
         Progress::Accepted(poll_at) => ("accepted", poll_at.map(Time::micros)),
+        Progress::Withdrawing(at) => ("withdrawing", Some(at.micros())),
         Progress::Uncertain => ("uncertain", None),
         Progress::Ended => ("ended", None),
     }
 }
 
-pub(super) fn route(text: &str) -> Result<Arc<[ChannelName]>, StoreError> {
-    text.split(',').map(|name| parsed("channel", ChannelName::parse(name))).collect()
+pub(super) fn route(text: &str) -> Result<Arc<[Hop]>, StoreError> {
+    text.split(',').map(|hop| parsed("route", Hop::parse(hop))).collect()
 }
 
-pub(super) fn route_column(route: &[ChannelName]) -> String {
-    route.iter().map(ChannelName::as_str).collect::<Vec<_>>().join(",")
+pub(super) fn route_column(route: &[Hop]) -> String {
+    route.iter().map(Hop::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// What happened since the request was loaded, a line each.

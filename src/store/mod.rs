@@ -15,10 +15,11 @@ pub use copy::{Copied, CopiedTable, CopyOptions, copy};
 pub use postgres::{Bell, TEXT_MAX_BYTES};
 pub use records::{
     AccountRow, AuditFinding, BackedUp, BookingRow, Busy, DueReport, Migration, NewToken, Progress,
-    RequestRow, SandboxRow, StoreError, TokenRow, TokenUse,
+    PurgeBefore, RequestRow, SandboxRow, StoreError, SubscriberRow, TokenRow, TokenUse,
 };
 
 use crate::vault::Vault;
+use chappe_core::text::ChannelName;
 use chappe_core::{AccountId, Book, Keys, Mode, News, Phone, RequestId, Time, TokenId};
 use std::path::Path;
 use std::time::Duration;
@@ -164,18 +165,43 @@ impl Store {
         }
     }
 
-    /// Forgets a bounded part of what is no longer needed: idempotency keys from before `keys_before`, wrong codes from
-    /// before `failures_before`, and codes in the sandbox of messages sent before `codes_before`. Says whether there may
-    /// be more.
-    pub async fn purge(
+    /// Forgets a bounded part of what is no longer needed. Says whether there may be more.
+    pub async fn purge(&mut self, before: PurgeBefore) -> Result<bool, StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.purge(before),
+            Store::Postgres(writer) => writer.purge(before).await,
+        }
+    }
+
+    /// Notes that somebody subscribed to a channel. Whatever the number or the chat was subscribed as before gives way.
+    pub async fn put_subscriber(&mut self, subscriber: &SubscriberRow) -> Result<(), StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.put_subscriber(subscriber),
+            Store::Postgres(writer) => writer.put_subscriber(subscriber).await,
+        }
+    }
+
+    /// Forgets a subscriber; says whether there was one.
+    pub async fn remove_subscriber(
         &mut self,
-        keys_before: Time,
-        failures_before: Time,
-        codes_before: Time,
+        channel: &ChannelName,
+        chat_id: i64,
     ) -> Result<bool, StoreError> {
         match self {
-            Store::Sqlite(writer) => writer.purge(keys_before, failures_before, codes_before),
-            Store::Postgres(writer) => writer.purge(keys_before, failures_before, codes_before).await,
+            Store::Sqlite(writer) => writer.remove_subscriber(channel, chat_id),
+            Store::Postgres(writer) => writer.remove_subscriber(channel, chat_id).await,
+        }
+    }
+
+    /// Notes that the channel may write to a subscriber no more; says whether that was news.
+    pub async fn block_subscriber(
+        &mut self,
+        channel: &ChannelName,
+        chat_id: i64,
+    ) -> Result<bool, StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.block_subscriber(channel, chat_id),
+            Store::Postgres(writer) => writer.block_subscriber(channel, chat_id).await,
         }
     }
 
@@ -387,6 +413,30 @@ impl Reader {
         match self {
             Reader::Sqlite(reader) => reader.request(request),
             Reader::Postgres(reader) => reader.request(request).await,
+        }
+    }
+
+    /// Who can be reached at a number through a channel that serves subscribers alone.
+    pub async fn subscriber(
+        &self,
+        channel: &ChannelName,
+        phone: Phone,
+    ) -> Result<Option<SubscriberRow>, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.subscriber(channel, phone),
+            Reader::Postgres(reader) => reader.subscriber(channel, phone).await,
+        }
+    }
+
+    /// The request that a channel calls by this name, and which of its hops it was.
+    pub async fn message_of(
+        &self,
+        channel: &ChannelName,
+        reference: &str,
+    ) -> Result<Option<(RequestId, u8)>, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.message_of(channel, reference),
+            Reader::Postgres(reader) => reader.message_of(channel, reference).await,
         }
     }
 

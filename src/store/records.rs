@@ -343,6 +343,36 @@ pub struct RequestRow {
     pub timeline: String,
 }
 
+/// Somebody who can be reached through a channel that serves subscribers alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriberRow {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The number.
+    pub phone: Phone,
+    /// The chat that it belongs to.
+    pub chat_id: i64,
+    /// The language as the channel says it, such as `pt-br`; empty if it does not.
+    pub language: String,
+    /// Whether the channel was told to leave them alone, without a word to us.
+    pub blocked: bool,
+    /// When they subscribed.
+    pub created_at: Time,
+}
+
+/// From before which moments a purge forgets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PurgeBefore {
+    /// Idempotency keys.
+    pub keys: Time,
+    /// Wrong codes.
+    pub failures: Time,
+    /// Codes in the sandbox, by when they were sent.
+    pub codes: Time,
+    /// What channels call messages.
+    pub references: Time,
+}
+
 /// A report that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueReport {

@@ -3,13 +3,16 @@
 
 pub mod deliver;
 pub mod due;
+mod incoming;
 mod neighbours;
 pub mod report;
 pub mod upkeep;
 pub mod wake;
 
 use crate::app::App;
+use crate::channels::inbox::Letter;
 use chappe_core::Work;
+use chappe_core::text::ChannelName;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -28,38 +31,60 @@ const SLEEP_MIN: Duration = Duration::from_millis(2);
 pub struct Workers {
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
+    /// Apart from the others: it stops after them, so that what they still gave out is not left lying.
+    delivery: JoinSet<()>,
+    stop_delivery: watch::Sender<bool>,
 }
 
 impl Workers {
-    /// Starts every worker.
-    pub fn start(app: &Arc<App>, work: mpsc::Receiver<Work>) -> Workers {
+    /// Starts every worker, and an ear on every channel.
+    pub fn start(app: &Arc<App>, work: mpsc::Receiver<Work>, letters: mpsc::Receiver<Letter>) -> Workers {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        tasks.spawn(deliver::run(app.clone(), work, stopped.clone()));
+        let (stop_delivery, delivery_stopped) = watch::channel(false);
+        let mut delivery = JoinSet::new();
+        delivery.spawn(deliver::run(app.clone(), work, delivery_stopped));
+        tasks.spawn(incoming::run(app.clone(), letters, stopped.clone()));
+        for (name, _) in app.channels.all_outside() {
+            tasks.spawn(listen(app.clone(), name.clone(), stopped.clone()));
+        }
         tasks.spawn(due::run(app.clone(), stopped.clone()));
         tasks.spawn(report::run(app.clone(), stopped.clone()));
         tasks.spawn(upkeep::run(app.clone(), stopped.clone()));
         tasks.spawn(neighbours::run(app.clone(), stopped.clone()));
         tasks.spawn(upkeep::forget(app.clone(), stopped));
-        Workers { tasks, stop }
+        Workers { tasks, stop, delivery, stop_delivery }
     }
 
     /// Ends when a worker has ended although nobody told it to: without it, messages or reports would stay undone.
     pub async fn ended(&mut self) {
-        self.tasks.join_next().await;
+        tokio::select! {
+            _ = self.tasks.join_next() => {}
+            _ = self.delivery.join_next() => {}
+        }
     }
 
     /// Lets every worker finish what it has in hand, for `patience` at most. What is not finished is still there as
     /// rows.
     pub async fn stop(mut self, patience: Duration) {
-        // Fails only if every worker has ended already.
-        let _ = self.stop.send(true);
-        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        let finished = async {
+            // Nobody hears it only if every worker has ended already.
+            self.stop.send_replace(true);
+            while self.tasks.join_next().await.is_some() {}
+            self.stop_delivery.send_replace(true);
+            while self.delivery.join_next().await.is_some() {}
+        };
         if tokio::time::timeout(patience, finished).await.is_err() {
             tracing::warn!(
                 "workers did not finish in time; what they had in hand is taken up again at the next start"
             );
         }
+    }
+}
+
+async fn listen(app: Arc<App>, name: ChannelName, stopped: watch::Receiver<bool>) {
+    if let Some(outside) = app.channels.outside(&name) {
+        outside.listen(app.inbox(name), stopped).await;
     }
 }
 

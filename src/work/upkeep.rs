@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::engine::Chore;
-use crate::store::StoreError;
+use crate::store::{PurgeBefore, StoreError};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,8 @@ const USES_ROUNDS: u32 = 20;
 const PURGE_EVERY: Duration = Duration::from_secs(600);
 /// How long the sandbox shows a code.
 const SANDBOX_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// How long a channel may still say something of a message: SMS receipts come up to three days late.
+const REFERENCE_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Runs until told to stop; notes the last uses of tokens before it ends.
 pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
@@ -91,11 +93,12 @@ async fn note_uses(app: &App) {
 pub async fn purge(app: &App) {
     let now = app.clock.now();
     let rules = &app.settings.rules;
-    let chore = Chore::Purge {
-        keys_before: now - rules.idempotency_life,
-        failures_before: now - rules.failures_per_phone.within,
-        codes_before: now - SANDBOX_LIFE,
-    };
+    let chore = Chore::Purge(PurgeBefore {
+        keys: now - rules.idempotency_life,
+        failures: now - rules.failures_per_phone.within,
+        codes: now - SANDBOX_LIFE,
+        references: now - REFERENCE_LIFE,
+    });
     // What fails now is still there the next time.
     while let Ok(true) = app.engine.chore(chore.clone()).await {}
 }

@@ -142,6 +142,22 @@ fn lived_in() -> Operator {
     ]);
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(gateway.stop().code, Some(0));
+    // What only channels outside lead to: names of messages, subscribers, a turn that ends by itself, a message that is
+    // asked back.
+    let database = rusqlite::Connection::open(operator.home.data().join("chappe.db")).unwrap();
+    let rows = "INSERT INTO channel_reference (channel, reference, request_id, hop, at)
+                    SELECT 'bot', 'message é ' || id, id, 0, sent_at FROM request WHERE sent_at IS NOT NULL;
+                INSERT INTO subscriber (channel, phone_key, phone_sealed, chat_id, language, blocked, created_at) VALUES
+                    ('bot', -9223372036854775808, x'0011ff', 4711, 'pt-br', 0, 1795000000000000),
+                    ('bot', 7, x'', -1, '', 1, 1795000000000000), ('club', 7, x'00', 4711, 'en', 0, 0);
+                UPDATE request SET route = 'sandbox:30,sandbox', hop_until = due_at
+                    WHERE delivery = 'sent' AND due_at IS NOT NULL;
+                UPDATE request SET progress = 'withdrawing', progress_at = delivery_at, due_at = delivery_at,
+                    channel_reference = 'theirs' WHERE delivery = 'revoked';";
+    database.execute_batch(rows).unwrap();
+    let count = |rows: &str| -> i64 { database.query_row(rows, [], |row| row.get(0)).unwrap() };
+    assert!(count("SELECT count(*) FROM request WHERE hop_until IS NOT NULL") > 0);
+    assert!(count("SELECT count(*) FROM request WHERE progress = 'withdrawing'") > 0);
     operator
 }
 

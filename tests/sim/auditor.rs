@@ -7,6 +7,7 @@
 use crate::books::{Books, Claimed, Errand, Said};
 use crate::call::Call;
 use crate::cast::ACCOUNTS;
+use crate::operation::Standing;
 use crate::wire;
 use chappe::engine::Failure;
 use chappe_core::book::Job;
@@ -67,6 +68,8 @@ pub(crate) enum Fate {
     Unknown,
 }
 
+/// A channel, and what it calls a message.
+pub(crate) type Named = (ChannelName, String);
 pub(crate) type Row = (ChannelName, Option<Delivery>);
 
 /// What can be seen of everything at a moment.
@@ -80,6 +83,8 @@ pub(crate) struct Sight {
     pub(crate) rows: Vec<(RequestId, Option<Row>)>,
     /// Each account's balance, and how often it changed.
     pub(crate) purses: [(i64, i64); ACCOUNTS],
+    /// Which hop of which message is known by a name.
+    pub(crate) names: Vec<(Named, Option<(RequestId, u8)>)>,
     /// When a worker must next look at a request.
     pub(crate) next_due: Option<Time>,
 }
@@ -188,12 +193,43 @@ impl Auditor {
         })
     }
 
+    /// A number subscribes, or does no more.
+    pub(crate) fn subscribe(&mut self, phone: &'static str, standing: Standing) {
+        self.possible.iter_mut().for_each(|books| books.subscribe(phone, standing));
+    }
+
+    /// What is old is forgotten.
+    pub(crate) fn purge(&mut self, now: Time) {
+        self.possible.iter_mut().for_each(|books| books.purge(now));
+    }
+
+    /// Every name that a channel may have given.
+    pub(crate) fn names(&self) -> BTreeSet<Named> {
+        self.possible.iter().flat_map(|books| books.names.keys().cloned()).collect()
+    }
+
+    /// A worker is told to ask a channel about this message, or for it.
+    pub(crate) fn asked(&mut self, job: &Job) -> Result<(), Complaint> {
+        self.keep(|books| {
+            let letter = books.requests.get(&job.request).and_then(|request| request.letter.as_ref());
+            let letter = letter.ok_or("a channel is asked for a message that nobody sent")?;
+            if job.reference.as_ref().is_some_and(|name| !letter.is_called(job.hop.into(), name)) {
+                return Err(format!("{} is asked for as {:?}", job.request, job.reference));
+            }
+            Ok(())
+        })
+    }
+
     /// A worker is told to hand this message to its channel.
     pub(crate) fn handed(&mut self, job: &Job) -> Result<(), Complaint> {
         self.keep(|books| {
             let letter = books.requests.get(&job.request).and_then(|request| request.letter.as_ref());
             let letter = letter.ok_or("a message is handed over that nobody sent")?;
-            if letter.hops.get(usize::from(job.hop)) != Some(&job.channel) {
+            if letter.hop == usize::from(job.hop) && letter.is(Delivery::Sent) && job.until != letter.until()
+            {
+                return Err(format!("{} has until {:?}, not {:?}", job.request, letter.until(), job.until));
+            }
+            if letter.hops.get(usize::from(job.hop)).map(|hop| &hop.channel) != Some(&job.channel) {
                 return Err(format!("hop {} is not {}", job.hop, job.channel));
             }
             match job.code {
@@ -265,14 +301,7 @@ fn done(
     }
     let mut expected = std::mem::take(&mut books.errands);
     if let Some(errands) = errands {
-        // A message may be taken back more often than it must: that harms nothing.
-        let is_optional = |errand: &Errand| matches!(errand, Errand::TakeBack(_));
-        let mut told: Vec<Errand> = errands.iter().copied().filter(|told| !is_optional(told)).collect();
-        let missing = expected.iter().find(|errand| is_optional(errand) && !errands.contains(errand));
-        if let Some(missing) = missing {
-            return Err(format!("workers were not told to {missing:?}"));
-        }
-        expected.retain(|errand| !is_optional(errand));
+        let mut told = errands.to_vec();
         expected.sort_unstable();
         told.sort_unstable();
         if expected != told {
@@ -348,6 +377,12 @@ fn as_seen(books: &Books, sight: &Sight) -> Result<(), String> {
     for (who, (purse, seen)) in books.purses.iter().zip(sight.purses).enumerate() {
         if (purse.balance, purse.moves) != seen {
             return Err(format!("account {who} must have {purse:?}, and has {seen:?} (balance, transfers)"));
+        }
+    }
+    for (name, seen) in &sight.names {
+        let expected = books.names.get(name).map(|(request, hop, _)| (*request, *hop));
+        if *seen != expected {
+            return Err(format!("{name:?} must mean {expected:?}, and means {seen:?}"));
         }
     }
     let next_due = books.due_moments().map(|(_, at)| at).min();

@@ -2,13 +2,13 @@
 //!
 //! They share the rules' values (ids, names of statuses, the form of an answer) and none of their decisions.
 
-use crate::call::{Ask, Call, channels};
+use crate::call::{Ask, Call, hops};
 use crate::cast::{self, ACCOUNTS, ANNA, BERT, FUNDS, OWN, PAUSES_S, PRICE, PRICE_44};
-use crate::letter::{Consequence, Letter};
-use crate::operation::{Script, Way, Wish};
+use crate::letter::{Consequence, Holder, Letter};
+use crate::operation::{Script, Standing, Way, Wish};
 use crate::wire;
 use chappe::engine::Failure;
-use chappe_core::command::Reach;
+use chappe_core::route::{Hop, Reach};
 use chappe_core::text::{ChannelName, Payload};
 use chappe_core::{
     ChannelEvent, Delivery, Mode, Money, Outcome, Rejection, ReportId, RequestId, Time, TokenId,
@@ -31,6 +31,10 @@ pub(crate) struct Books {
     /// What idempotency keys were first used for, when, and what was answered.
     answers: BTreeMap<(usize, String), (Ask, Time, View)>,
     references: BTreeSet<u8>,
+    /// Who has subscribed to [`cast::FOR_SUBSCRIBERS`].
+    subscribed: BTreeSet<&'static str>,
+    /// Which hop of which message a channel has given a name last, and when.
+    pub(crate) names: BTreeMap<(ChannelName, String), (RequestId, u8, Time)>,
     /// What workers must have been told to do since this was last emptied.
     pub(crate) errands: Vec<Errand>,
 }
@@ -51,7 +55,7 @@ pub(crate) struct Request {
     pub(crate) phone: &'static str,
     pub(crate) checked: bool,
     /// Where a message would have gone when it was asked about.
-    hops: Vec<ChannelName>,
+    hops: Vec<Hop>,
     price: i64,
     refunded: bool,
     pub(crate) letter: Option<Letter>,
@@ -93,7 +97,7 @@ pub(crate) struct Claimed {
 pub(crate) enum Errand {
     Deliver(RequestId, usize),
     Poll(RequestId, usize),
-    TakeBack(RequestId),
+    TakeBack(RequestId, usize),
 }
 
 /// Calls.
@@ -107,6 +111,8 @@ impl Books {
             misses: Vec::new(),
             answers: BTreeMap::new(),
             references: BTreeSet::new(),
+            subscribed: BTreeSet::new(),
+            names: BTreeMap::new(),
             errands: Vec::new(),
         }
     }
@@ -157,7 +163,8 @@ impl Books {
         if prior.is_none() && self.purses[*who].balance < price {
             return refuse(Rejection::BalanceNotEnough);
         }
-        if reach == Reach::No {
+        let hops = self.reachable(hops, phone);
+        if reach == Reach::No || hops.is_empty() {
             return refuse(Rejection::PhoneNumberNotAvailable);
         }
 
@@ -187,14 +194,21 @@ impl Books {
         answer(view)
     }
 
-    fn write(
-        &mut self,
-        id: RequestId,
-        call: &Call,
-        phone: &'static str,
-        wish: &Wish,
-        hops: Vec<ChannelName>,
-    ) {
+    /// The hops that are for everybody, or for subscribers if this is one.
+    fn reachable(&self, mut hops: Vec<Hop>, phone: &str) -> Vec<Hop> {
+        hops.retain(|hop| hop.channel.as_str() != cast::FOR_SUBSCRIBERS || self.subscribed.contains(phone));
+        hops
+    }
+
+    pub(crate) fn subscribe(&mut self, phone: &'static str, standing: Standing) {
+        if standing == Standing::Subscribed {
+            self.subscribed.insert(phone);
+        } else {
+            self.subscribed.remove(phone);
+        }
+    }
+
+    fn write(&mut self, id: RequestId, call: &Call, phone: &'static str, wish: &Wish, hops: Vec<Hop>) {
         self.errands.push(Errand::Deliver(id, 0));
         if !is_magic(phone) {
             self.texts.push((cast::mode(call.who), phone, call.now));
@@ -261,10 +275,11 @@ impl Books {
     fn revoke(&mut self, who: usize, id: RequestId, now: Time) -> Said {
         self.own(who, id)?;
         let letter = self.requests.get_mut(&id).and_then(|request| request.letter.as_mut());
-        if let Some(consequence) = letter.map(|letter| letter.withdraw(now))
-            && consequence == Consequence::TakeBack
-        {
-            self.follow(id, consequence, now);
+        let Some(letter) = letter else { return Ok(Outcome::Revoked) };
+        let open = letter.is(Delivery::Sent);
+        let consequence = letter.withdraw(now);
+        self.follow(id, consequence, now);
+        if open {
             self.follow(id, Consequence::Tell, now);
         }
         Ok(Outcome::Revoked)
@@ -318,11 +333,27 @@ impl Books {
 
     pub(crate) fn hear(&mut self, id: RequestId, hop: u8, events: &[ChannelEvent], now: Time) {
         for event in events {
+            self.note_name(id, hop, event, now);
             let letter = self.requests.get_mut(&id).and_then(|request| request.letter.as_mut());
             if let Some(consequence) = letter.map(|letter| letter.hear(hop.into(), event, now)) {
                 self.follow(id, consequence, now);
             }
         }
+    }
+
+    /// A channel that is no sandbox gives a message a name: from then on it means this one.
+    fn note_name(&mut self, id: RequestId, hop: u8, event: &ChannelEvent, now: Time) {
+        let letter = self.requests.get(&id).and_then(|request| request.letter.as_ref());
+        let channel = letter.and_then(|letter| letter.hops.get(usize::from(hop))).map(|hop| &hop.channel);
+        if let (ChannelEvent::Accepted { reference: Some(name), .. }, Some(channel)) = (event, channel)
+            && !channel.is_sandbox()
+        {
+            self.names.insert((channel.clone(), name.clone()), (id, hop, now));
+        }
+    }
+
+    pub(crate) fn purge(&mut self, now: Time) {
+        self.names.retain(|_, (.., at)| *at >= now - cast::NAME_LIFE);
     }
 
     pub(crate) fn look(&mut self, id: RequestId, may_expire: bool, now: Time) {
@@ -339,13 +370,14 @@ impl Books {
             Consequence::None => {}
             Consequence::HandOver => self.errands.push(Errand::Deliver(id, letter.hop)),
             Consequence::Ask => self.errands.push(Errand::Poll(id, letter.hop)),
-            Consequence::TakeBack => self.errands.push(Errand::TakeBack(id)),
+            Consequence::TakeBack(hop) => self.errands.push(Errand::TakeBack(id, hop)),
             Consequence::GiveUp => {
                 letter.give_up(now);
+                let recall = letter.recall(now);
                 *refunded = *price > 0;
                 let (who, price) = (*who, *price);
                 self.pay(who, price);
-                self.follow(id, Consequence::TakeBack, now);
+                self.follow(id, recall, now);
                 self.follow(id, Consequence::Tell, now);
             }
             Consequence::Tell => {
@@ -436,7 +468,7 @@ impl Request {
             Some(letter) => (&letter.hops, letter.hop),
             None => (&self.hops, 0),
         };
-        hops[hop].clone()
+        hops[hop].channel.clone()
     }
 
     pub(crate) fn delivery(&self) -> Option<Delivery> {
@@ -445,8 +477,10 @@ impl Request {
 
     /// What is wrong with it once nothing more is to happen, if anything is.
     pub(crate) fn unfinished(&self) -> Option<&'static str> {
-        let open =
-            self.letter.as_ref().is_some_and(|letter| letter.is(Delivery::Sent) && letter.due().is_some());
+        let open = self.letter.as_ref().is_some_and(|letter| {
+            let recalled = matches!(letter.holder, Holder::Recall(_));
+            recalled || (letter.is(Delivery::Sent) && letter.due().is_some())
+        });
         let lost_early = |report: &Report| report.settled == Some(Settled::Lost) && report.attempts != 11;
         if open {
             Some("its message is still waited for")
@@ -495,13 +529,13 @@ pub(crate) fn is_magic(phone: &str) -> bool {
 }
 
 /// Where a message to this number goes: as its script says, otherwise to the sandbox.
-fn route(phone: &str, script: Option<Script>) -> (Vec<ChannelName>, Reach) {
+fn route(phone: &str, script: Option<Script>) -> (Vec<Hop>, Reach) {
     match (script, magic(phone)) {
-        (Some(Script { hops, reach }), _) => (channels(hops), reach),
-        (None, Some('2')) => (channels(&["sandbox"]), Reach::No),
-        (None, Some('5')) => (channels(&["sandbox"]), Reach::Wait(5)),
-        (None, Some('6')) => (channels(&["sandbox", "sandbox"]), Reach::Yes),
-        (None, _) => (channels(&["sandbox"]), Reach::Yes),
+        (Some(Script { hops: names, reach }), _) => (hops(names), reach),
+        (None, Some('2')) => (hops(&["sandbox"]), Reach::No),
+        (None, Some('5')) => (hops(&["sandbox"]), Reach::Wait(5)),
+        (None, Some('6')) => (hops(&["sandbox", "sandbox"]), Reach::Yes),
+        (None, _) => (hops(&["sandbox"]), Reach::Yes),
     }
 }
 

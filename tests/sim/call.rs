@@ -8,8 +8,9 @@ use axum::http::Request;
 use chappe::api::Method;
 use chappe::app::App;
 use chappe_core::command::{
-    Caller, CheckSendAbility, Entered, Idempotency, MessageParams, Route, SendVerificationMessage,
+    Caller, CheckSendAbility, Entered, Idempotency, MessageParams, SendVerificationMessage,
 };
+use chappe_core::route::{Hop, Route};
 use chappe_core::text::{ChannelName, Payload, Username};
 use chappe_core::{AccountId, Code, Command, Country, RequestId, Time, TokenId, Ttl};
 use serde_json::{Value, json};
@@ -178,10 +179,17 @@ impl Call {
 
     fn route(&self, app: &App, phone: &str, script: Option<Script>) -> Route {
         match script {
-            Some(Script { hops, reach }) => Route { hops: channels(hops), reach },
+            Some(Script { hops: names, reach }) => {
+                Route { hops: hops(names), subscribers_only: channels(&[cast::FOR_SUBSCRIBERS]), reach }
+            }
             None => app.channels.route(cast::mode(self.who), cast::phone(phone)),
         }
     }
+}
+
+/// Channels with their waits.
+pub(crate) fn hops<T: FromIterator<Hop>>(texts: &[&str]) -> T {
+    texts.iter().map(|text| Hop::parse(text).unwrap()).collect()
 }
 
 /// Channels by their names.

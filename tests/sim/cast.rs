@@ -36,6 +36,9 @@ pub(crate) const MAGIC: [&str; 10] = [
     "9996690001",
 ];
 
+/// The channel that reaches nobody but those who have subscribed to it.
+pub(crate) const FOR_SUBSCRIBERS: &str = "bot";
+
 /// Every live account has these sender channels; nobody has another.
 pub(crate) const VERIFIED_SENDER: &str = "verified_one";
 /// A sender channel that nobody has verified.
@@ -65,6 +68,10 @@ pub(crate) const RATE_BURST: u32 = 7;
 pub(crate) const CODE_LIFE: Duration = Duration::from_secs(600);
 /// How long a worker may take.
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
+/// How long channels are asked to give a message back, from its sending.
+pub(crate) const RECALL: Duration = Duration::from_secs(48 * 3600);
+/// How long it is known what channels call messages.
+pub(crate) const NAME_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a right code may be repeated where codes are good for one use.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 /// How long an idempotency key is remembered.

@@ -7,7 +7,7 @@ use crate::cast;
 use crate::operation::Way;
 use axum::Router;
 use chappe::app::{App, Engines, Settings};
-use chappe::channels::Live;
+use chappe::channels::route::Routes;
 use chappe::env::{Clock, Random};
 use chappe::net::address::TrustedProxies;
 use chappe::net::outbound::OutboundPolicy;
@@ -17,6 +17,7 @@ use chappe_core::ledger::Kind;
 use chappe_core::text::Username;
 use chappe_core::{AccountId, Command, Money, Work};
 use http_body_util::BodyExt;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 use std::pin::{Pin, pin};
@@ -92,7 +93,10 @@ impl House {
     fn serve(directory: TempDir, store: Store, clock: &Clock, seed: u64) -> House {
         let settings = Settings {
             rules: cast::rules(),
-            live: Live::Sandbox,
+            routes: Routes::sandbox(),
+            channels: BTreeMap::new(),
+            texts: Arc::default(),
+            public_url: None,
             queue_max: 1_000,
             trusted_proxies: TrustedProxies::default(),
             proxies_only: false,

@@ -2,10 +2,11 @@
 //! asked for. Where the rules change a state, this looks at the past.
 
 use crate::call::{Call, caller};
-use crate::cast::{ATTEMPTS_MAX, CODE_LIFE, GRACE, LEASE};
+use crate::cast::{ATTEMPTS_MAX, CODE_LIFE, GRACE, LEASE, RECALL};
 use crate::operation::Wish;
-use chappe_core::text::ChannelName;
+use chappe_core::Hop;
 use chappe_core::{ChannelEvent, Delivery, Time, TokenId, Verification};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A message.
@@ -19,9 +20,15 @@ pub(crate) struct Letter {
     pub(crate) code: Option<String>,
     /// The token that sent it.
     pub(crate) token: TokenId,
-    pub(crate) hops: Vec<ChannelName>,
+    pub(crate) hops: Vec<Hop>,
     pub(crate) hop: usize,
+    /// When that hop got its turn, as long as the turn will end by itself.
+    turn: Option<Time>,
     pub(crate) holder: Holder,
+    /// What that hop's channel calls it.
+    pub(crate) name: Option<String>,
+    /// What channels have ever called it, by hop.
+    names: BTreeSet<(usize, String)>,
     delivered: Option<Time>,
     read: Option<Time>,
     given_up: Option<Time>,
@@ -43,6 +50,8 @@ pub(crate) enum Holder {
     Worker(Time),
     /// A channel has it, and is asked again at this moment.
     Channel(Option<Time>),
+    /// Its channel is asked to give it back, at this moment again.
+    Recall(Time),
     /// Perhaps a channel has it.
     Unknown,
     Nobody,
@@ -56,8 +65,8 @@ pub(crate) enum Consequence {
     HandOver,
     /// Its channel must be asked.
     Ask,
-    /// It must be taken back from its channel.
-    TakeBack,
+    /// It must be taken back from this hop's channel.
+    TakeBack(usize),
     /// It will not arrive: the fee goes back.
     GiveUp,
     /// Its delivery status changed.
@@ -65,7 +74,7 @@ pub(crate) enum Consequence {
 }
 
 impl Letter {
-    pub(crate) fn new(call: &Call, wish: &Wish, hops: Vec<ChannelName>) -> Letter {
+    pub(crate) fn new(call: &Call, wish: &Wish, hops: Vec<Hop>) -> Letter {
         let sent = call.now;
         Letter {
             sent,
@@ -76,7 +85,10 @@ impl Letter {
             token: caller(call.who, call.token).token,
             hops,
             hop: 0,
+            turn: Some(sent),
             holder: Holder::Worker(sent + LEASE),
+            name: None,
+            names: BTreeSet::new(),
             delivered: None,
             read: None,
             given_up: None,
@@ -123,11 +135,32 @@ impl Letter {
     /// When somebody must look at it.
     pub(crate) fn due(&self) -> Option<Time> {
         let turn = match self.holder {
-            Holder::Queue(at) | Holder::Worker(at) => Some(at),
+            Holder::Queue(at) | Holder::Worker(at) | Holder::Recall(at) => Some(at),
             Holder::Channel(ask) => ask,
             Holder::Unknown | Holder::Nobody => None,
         };
-        turn.into_iter().chain(self.deadline()).min()
+        [turn, self.turn_end(), self.deadline()].into_iter().flatten().min()
+    }
+
+    /// When the current hop has had its turn, if another is to have one then.
+    fn turn_end(&self) -> Option<Time> {
+        let end = self.turn? + self.hops[self.hop].wait?;
+        (self.is(Delivery::Sent) && self.hop + 1 < self.hops.len()).then_some(end)
+    }
+
+    /// Whether the channel of this hop has called it so.
+    pub(crate) fn is_called(&self, hop: usize, name: &str) -> bool {
+        self.names.contains(&(hop, name.to_owned()))
+    }
+
+    /// Until when its channel may deliver it.
+    pub(crate) fn until(&self) -> Time {
+        self.turn_end().map_or(self.use_end(), |end| end.min(self.use_end()))
+    }
+
+    /// Until when somebody could use it.
+    fn use_end(&self) -> Time {
+        self.ttl.map_or(self.code_end(), |ttl| self.sent + ttl)
     }
 
     /// What a caller sees of its code.
@@ -174,13 +207,24 @@ impl Letter {
 
     /// The caller withdraws it.
     pub(crate) fn withdraw(&mut self, now: Time) -> Consequence {
+        let (open, alive) = (self.is(Delivery::Sent), now < self.code_end());
+        let arrived = self.is(Delivery::Delivered) || self.is(Delivery::Read);
         self.void(now);
-        if !self.is(Delivery::Sent) {
+        if open {
+            self.withdrawn = Some(now);
+            self.holder = Holder::Nobody;
+        }
+        if open || (arrived && alive) { self.recall(now) } else { Consequence::None }
+    }
+
+    /// Its channel is asked to give it back, if it has a name for it. The sandbox is the phone: it shows what became of
+    /// a message.
+    pub(crate) fn recall(&mut self, now: Time) -> Consequence {
+        if self.name.is_none() || self.hops[self.hop].channel.is_sandbox() {
             return Consequence::None;
         }
-        self.withdrawn = Some(now);
-        self.holder = Holder::Nobody;
-        Consequence::TakeBack
+        self.holder = Holder::Recall(now + LEASE);
+        Consequence::TakeBack(self.hop)
     }
 
     /// It did not arrive, and will not.
@@ -199,35 +243,56 @@ impl Letter {
         let open = self.is(Delivery::Sent);
         let over = self.is(Delivery::Expired) || self.is(Delivery::Revoked);
         let current = hop == self.hop;
+        let falls_back = current && open && hop + 1 < self.hops.len() && self.is_of_use(now);
+        let untaken = matches!(self.holder, Holder::Queue(_) | Holder::Worker(_));
+        if let ChannelEvent::Accepted { reference: Some(name), .. } = event {
+            self.names.insert((hop, name.clone()));
+        }
+        let recalled = current && matches!(self.holder, Holder::Recall(_));
         match event {
-            ChannelEvent::Accepted { .. } if over => return Consequence::TakeBack,
-            ChannelEvent::Accepted { poll_at, .. } if current => {
-                self.holder = Holder::Channel(*poll_at);
+            ChannelEvent::Accepted { reference, .. } if over && !current => {
+                let named = reference.is_some() && !self.hops[hop].channel.is_sandbox();
+                return if named { Consequence::TakeBack(hop) } else { Consequence::None };
+            }
+            ChannelEvent::Accepted { reference, poll_at } if current => {
+                self.name = reference.clone().or(self.name.take());
+                if over {
+                    return self.recall(now);
+                }
+                if !recalled {
+                    self.holder = Holder::Channel(*poll_at);
+                }
                 if open {
                     self.forget();
                 }
             }
-            ChannelEvent::Postponed { after, .. } if current && open => {
+            ChannelEvent::Unavailable { .. } if falls_back && untaken => return self.next_hop(now),
+            ChannelEvent::Busy { after }
+            | ChannelEvent::Postponed { after, .. }
+            | ChannelEvent::Unavailable { after, .. }
+                if current =>
+            {
                 self.holder = match self.holder {
                     Holder::Channel(_) => Holder::Channel(Some(now + *after)),
-                    _ if self.is_of_use(now) => Holder::Queue(now + *after),
+                    Holder::Recall(_) => Holder::Recall(now + *after),
+                    _ if open && self.is_of_use(now) => Holder::Queue(now + *after),
                     holder => holder,
                 }
             }
+            ChannelEvent::Withdrawn | ChannelEvent::Failed { .. } if recalled => self.holder = Holder::Nobody,
             ChannelEvent::Uncertain { .. } if current && open => {
                 self.holder = Holder::Unknown;
                 self.forget();
             }
+            ChannelEvent::Failed { .. } if falls_back => return self.next_hop(now),
             ChannelEvent::Failed { .. } if current && open => {
-                if hop + 1 == self.hops.len() || !self.is_of_use(now) {
-                    return Consequence::GiveUp;
-                }
-                self.hop += 1;
-                return self.hand_over(now);
+                // Nothing is where it could be taken back from.
+                self.name = None;
+                return Consequence::GiveUp;
             }
-            ChannelEvent::Delivered if open => return self.arrive(current, false, now),
+            ChannelEvent::Delivered if open => return self.arrive(hop, false, now),
             ChannelEvent::Read if open || self.is(Delivery::Delivered) => {
-                return self.arrive(current, true, now);
+                return self.arrive(hop, true, now);
             }
             _ => {}
         }
@@ -236,17 +301,28 @@ impl Letter {
 
     /// Its code is wiped once no channel will be given it any more. The sandbox keeps it: it is the phone.
     fn forget(&mut self) {
-        self.forgotten |= self.hop + 1 == self.hops.len() && !self.hops[self.hop].is_sandbox();
+        self.forgotten |= self.hop + 1 == self.hops.len() && !self.hops[self.hop].channel.is_sandbox();
     }
 
     /// Whether it makes sense to hand it over once more: its code is still held here, and somebody could use it.
     fn is_of_use(&self, now: Time) -> bool {
-        !self.forgotten && now < self.ttl.map_or(self.code_end(), |ttl| self.sent + ttl)
+        !self.forgotten && now < self.use_end()
     }
 
-    fn arrive(&mut self, current: bool, read: bool, now: Time) -> Consequence {
-        if read || !current || !matches!(self.holder, Holder::Channel(_)) {
-            self.holder = Holder::Nobody;
+    fn next_hop(&mut self, now: Time) -> Consequence {
+        (self.hop, self.turn, self.name) = (self.hop + 1, Some(now), None);
+        self.hand_over(now)
+    }
+
+    fn arrive(&mut self, hop: usize, read: bool, now: Time) -> Consequence {
+        // What is to be given back is asked back from whom it was asked before.
+        if !matches!(self.holder, Holder::Recall(_)) {
+            if read || hop != self.hop || !matches!(self.holder, Holder::Channel(_)) {
+                self.holder = Holder::Nobody;
+            }
+            if hop != self.hop {
+                (self.hop, self.name) = (hop, None);
+            }
         }
         let date = if read { &mut self.read } else { &mut self.delivered };
         *date = Some(now);
@@ -258,11 +334,25 @@ impl Letter {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             return if may_expire { Consequence::GiveUp } else { Consequence::None };
         }
+        if may_expire && self.turn_end().is_some_and(|end| end <= now) {
+            if self.is_of_use(now) {
+                return self.next_hop(now);
+            }
+            self.turn = None;
+            return Consequence::None;
+        }
         match self.holder {
+            Holder::Recall(again) if again <= now => {
+                if now > self.sent + RECALL {
+                    self.holder = Holder::Nobody;
+                    return Consequence::None;
+                }
+                self.recall(now)
+            }
             Holder::Queue(from) if from <= now => self.hand_over(now),
             Holder::Worker(until) if until <= now => {
                 // Only the sandbox does no harm when it is told twice.
-                if self.hops[self.hop].is_sandbox() {
+                if self.hops[self.hop].channel.is_sandbox() {
                     return self.hand_over(now);
                 }
                 self.holder = Holder::Unknown;

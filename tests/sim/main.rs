@@ -126,7 +126,7 @@ fn the_same_seed_lives_the_same_life() {
 }
 
 /// What a few dozen lives must have met, as their traces show it: otherwise the operations have become too tame.
-const CORNERS: [&str; 26] = [
+const CORNERS: [&str; 31] = [
     "the commit failed",
     "(crashed)",
     "(hung up)",
@@ -153,6 +153,11 @@ const CORNERS: [&str; 26] = [
     "attempts: 10",
     "Claim(None)",
     "to do: [Poll(",
+    "to do: [TakeBack(",
+    ", 2)",
+    "Subscribe {",
+    "Withdrawn",
+    "Unavailable {",
 ];
 
 #[test]

@@ -6,7 +6,7 @@
 use crate::cast::{ACCOUNTS, ANNA, BERT, FOREIGN_SENDER, MAGIC, ORDINARY, OWN};
 use crate::cast::{PRICE, UNVERIFIED_SENDER, VERIFIED_SENDER};
 use chappe::env::Random;
-use chappe_core::command::Reach;
+use chappe_core::route::Reach;
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub(crate) enum Operation {
     Work { take: usize, handling: Handling, dice: u64 },
     /// A channel says something by itself: late, again, out of order, or for a hop that is long over.
     News { back: usize, hop: u8, news: Vec<News> },
+    /// Somebody subscribes, blocks the channel, or goes.
+    Subscribe { phone: &'static str, standing: Standing },
     /// The due worker makes its round.
     Due { may_expire: bool },
     /// The report worker makes its round; `dice` decides what receivers say. `twice`: two workers claim the same.
@@ -135,12 +137,34 @@ pub(crate) enum Handling {
 /// What a channel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    Accepted { ask_after_s: Option<u64> },
+    Accepted { name: Name, ask_after_s: Option<u64> },
+    Busy { secs: u64 },
     Postponed { secs: u64 },
+    Unavailable { secs: u64 },
     Failed,
     Uncertain,
     Delivered,
     Read,
+    Withdrawn,
+}
+
+/// What a channel calls a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// Nothing.
+    None,
+    /// As no other.
+    Own,
+    /// As it called others before.
+    Used,
+}
+
+/// How a number stands with [`crate::cast::FOR_SUBSCRIBERS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Subscribed,
+    Blocked,
+    Gone,
 }
 
 /// Chance, as a seed determines it.
@@ -180,6 +204,7 @@ pub(crate) fn life(seed: u64, steps: usize) -> Vec<Step> {
             let alone = matches!(
                 operation,
                 Operation::Reports { .. }
+                    | Operation::Subscribe { .. }
                     | Operation::Crash { .. }
                     | Operation::Purge
                     | Operation::FailCommit
@@ -227,6 +252,11 @@ fn operation(dice: &mut Dice) -> Operation {
         187..190 => Operation::LateConclusion { dice: dice.number() },
         190..194 => Operation::FailCommit,
         194..197 => Operation::Crash { committed: dice.percent(50) },
+        197..199 => {
+            let standing =
+                dice.pick(&[Standing::Subscribed, Standing::Subscribed, Standing::Blocked, Standing::Gone]);
+            Operation::Subscribe { phone: dice.pick(&[OWN, ORDINARY[0], ORDINARY[1]]), standing }
+        }
         _ => Operation::Purge,
     }
 }
@@ -306,8 +336,16 @@ fn key(dice: &mut Dice) -> Option<u8> {
 }
 
 fn script(dice: &mut Dice) -> Script {
-    const ROUTES: [&[&str]; 5] =
-        [&["sms"], &["sms"], &["sms", "mail"], &["mail", "sandbox"], &["sms", "mail", "voice"]];
+    const ROUTES: [&[&str]; 8] = [
+        &["sms"],
+        &["sms", "mail"],
+        &["sms:30", "mail"],
+        &["mail:60", "sandbox"],
+        &["sms:5", "mail:5", "voice"],
+        &["bot:30", "sms"],
+        &["sms:10", "bot"],
+        &["bot"],
+    ];
     let reach = match dice.below(20) {
         0 => Reach::No,
         1 => Reach::Wait(7),
@@ -324,7 +362,7 @@ fn back(dice: &mut Dice) -> usize {
 fn millis(dice: &mut Dice) -> u64 {
     const SHORT: [u64; 8] = [1, 20, 500, 999, 1_000, 2_000, 5_000, 10_000];
     const MIDDLE: [u64; 6] = [29_999, 30_000, 30_001, 60_000, 120_000, 300_000];
-    const LONG: [u64; 5] = [599_999, 600_000, 3_600_000, 10_800_000, 86_400_000];
+    const LONG: [u64; 6] = [599_999, 600_000, 3_600_000, 10_800_000, 86_400_000, 172_800_000];
     match dice.below(20) {
         ..11 => dice.pick(&SHORT),
         11..18 => dice.pick(&MIDDLE),
@@ -332,10 +370,19 @@ fn millis(dice: &mut Dice) -> u64 {
     }
 }
 
+pub(crate) fn name(dice: &mut Dice) -> Name {
+    dice.pick(&[Name::None, Name::Own, Name::Own, Name::Own, Name::Used])
+}
+
 fn news(dice: &mut Dice) -> News {
-    match dice.below(12) {
-        ..3 => News::Accepted { ask_after_s: dice.pick(&[None, Some(1), Some(10), Some(60)]) },
+    match dice.below(15) {
+        ..3 => {
+            News::Accepted { name: name(dice), ask_after_s: dice.pick(&[None, Some(1), Some(10), Some(60)]) }
+        }
         3 => News::Postponed { secs: dice.pick(&[1, 10, 60]) },
+        12 => News::Busy { secs: dice.pick(&[1, 10, 60]) },
+        13 => News::Unavailable { secs: dice.pick(&[1, 10, 60]) },
+        14 => News::Withdrawn,
         4 | 5 => News::Failed,
         6 => News::Uncertain,
         7..10 => News::Delivered,

@@ -3,15 +3,14 @@
 
 use crate::auditor::{Complaint, Heard, Input};
 use crate::books::Claimed;
-use crate::operation::{Dice, Handling, News};
+use crate::operation::{Dice, Handling, Name, News, name};
 use crate::world::{Checked, World, nth_back, read};
 use chappe::engine::Failure;
 use chappe::store::Busy;
 use chappe::work::{deliver, due, report, upkeep};
-use chappe_core::book::Job;
 use chappe_core::command::ReportJob;
 use chappe_core::report::Attempt;
-use chappe_core::{ChannelEvent, Command, Outcome, ReportId, Time, Work};
+use chappe_core::{ChannelEvent, Command, Outcome, ReportId, RequestId, Time, Work};
 use std::time::Duration;
 
 /// More than there ever are.
@@ -38,22 +37,18 @@ impl World<'_> {
         }
         let mut commands = Vec::new();
         for item in &taken {
-            commands.extend(self.carry_out(item, |_, polled| script(polled, &mut dice)));
+            commands.extend(self.carry_out(item, |item| script(item, &mut dice)));
         }
         self.tell(commands)
     }
 
     /// The sandbox is the real one; other channels say what the script says.
-    fn carry_out(&self, item: &Work, script: impl FnOnce(&Job, bool) -> Vec<News>) -> Vec<Command> {
-        let (job, polled) = match item {
-            Work::Deliver(job) => (job, false),
-            Work::Poll(job) => (job, true),
-            Work::Withdraw(_) => return deliver::carry_out(&self.house.app, std::slice::from_ref(item)),
-        };
+    fn carry_out(&self, item: &Work, script: impl FnOnce(&Work) -> Vec<News>) -> Vec<Command> {
+        let (Work::Deliver(job) | Work::Poll(job) | Work::Withdraw(job)) = item;
         if job.channel.is_sandbox() {
             return deliver::carry_out(&self.house.app, std::slice::from_ref(item));
         }
-        let events = events(&script(job, polled), self.now());
+        let events = events(&script(item), (job.request, job.hop), self.now());
         vec![Command::Channel { now: self.now(), request: job.request, hop: job.hop, events }]
     }
 
@@ -61,7 +56,8 @@ impl World<'_> {
         let requests: Vec<_> = self.auditor.requests().into_iter().collect();
         let Some((request, _)) = nth_back(&requests, back) else { return Ok(()) };
         let now = self.now();
-        self.tell(vec![Command::Channel { now, request: *request, hop, events: events(news, now) }])
+        let events = events(news, (*request, hop), now);
+        self.tell(vec![Command::Channel { now, request: *request, hop, events }])
     }
 
     /// Hands in what channels say.
@@ -182,18 +178,20 @@ impl World<'_> {
         for round in 0..ROUNDS_MAX {
             let mut commands = Vec::new();
             for item in std::mem::take(&mut self.desk) {
-                // Every other message to a real phone is taken and never arrives.
-                commands.extend(self.carry_out(&item, |job, polled| {
-                    let arrives = polled || (job.request.number() / 8) % 2 == 0;
-                    let accepted = News::Accepted { ask_after_s: None };
-                    if arrives { vec![accepted, News::Delivered] } else { vec![accepted] }
+                // Every other message to a real phone is taken and never arrives, and never given back.
+                let accepted = News::Accepted { name: Name::Own, ask_after_s: None };
+                commands.extend(self.carry_out(&item, |item| match item {
+                    Work::Deliver(job) if !is_even(job.request) => vec![accepted],
+                    Work::Deliver(_) | Work::Poll(_) => vec![accepted, News::Delivered],
+                    Work::Withdraw(job) if !is_even(job.request) => vec![],
+                    Work::Withdraw(_) => vec![News::Withdrawn],
                 }));
             }
             self.tell(commands)?;
             self.due(true)?;
             let claimed = self.claim(false)?;
             let outcome = |report: ReportId| {
-                let deaf = (report.request.number() / 8) % 2 == 0;
+                let deaf = is_even(report.request);
                 let attempt = if deaf { Attempt::Failed("503".to_owned()) } else { Attempt::Acknowledged };
                 (report, attempt)
             };
@@ -218,6 +216,7 @@ impl World<'_> {
         self.pass(Duration::from_secs(25 * 3600));
         let app = self.house.app.clone();
         self.house.drive(upkeep::purge(&app));
+        self.auditor.purge(self.now());
         let left = read(app.reader.sandbox_messages(None, None, MANY))?;
         if let Some(message) = left.first() {
             return Err(Complaint(format!("the phone still shows the code of {}", message.request)));
@@ -227,15 +226,24 @@ impl World<'_> {
     }
 }
 
-/// What a scripted channel says of a message, or when it is asked about one.
-fn script(polled: bool, dice: &mut Dice) -> Vec<News> {
-    use News::{Accepted, Delivered, Failed, Postponed, Read, Uncertain};
-    let accepted = Accepted { ask_after_s: None };
-    let later = Accepted { ask_after_s: Some(10) };
-    let scripts: &[&[News]] = if polled {
-        &[&[accepted, Delivered], &[Read], &[later], &[Failed], &[]]
-    } else {
-        &[
+fn is_even(request: RequestId) -> bool {
+    (request.number() / 8) % 2 == 0
+}
+
+/// What a scripted channel says of a message, or when it is asked about one or for it.
+fn script(item: &Work, dice: &mut Dice) -> Vec<News> {
+    use News::{Accepted, Busy, Delivered, Failed, Postponed, Read, Unavailable, Uncertain, Withdrawn};
+    let accepted = Accepted { name: name(dice), ask_after_s: None };
+    let later = Accepted { name: name(dice), ask_after_s: Some(10) };
+    let (busy, unavailable) = (Busy { secs: 1 }, Unavailable { secs: 5 });
+    let scripts: &[&[News]] = match item {
+        Work::Poll(_) => {
+            &[&[accepted, Delivered], &[Read], &[later], &[Failed], &[], &[busy], &[unavailable]]
+        }
+        Work::Withdraw(_) => {
+            &[&[Withdrawn], &[Withdrawn], &[Failed], &[], &[busy], &[unavailable], &[Postponed { secs: 20 }]]
+        }
+        Work::Deliver(_) => &[
             &[accepted],
             &[accepted, Delivered],
             &[later],
@@ -246,22 +254,35 @@ fn script(polled: bool, dice: &mut Dice) -> Vec<News> {
             &[Failed],
             &[Uncertain],
             &[Postponed { secs: 20 }],
+            &[busy],
+            &[unavailable],
             &[],
-        ]
+        ],
     };
     dice.pick(scripts).to_vec()
 }
 
-fn events(news: &[News], now: Time) -> Vec<ChannelEvent> {
+/// What a channel says of a message.
+fn events(news: &[News], (request, hop): (RequestId, u8), now: Time) -> Vec<ChannelEvent> {
     let reason = || "scripted".to_owned();
+    let called = |name: &Name| match name {
+        Name::None => None,
+        Name::Own => Some(format!("{request}.{hop}")),
+        Name::Used => Some("used".to_owned()),
+    };
     let event = |news: &News| match news {
-        News::Accepted { ask_after_s } => ChannelEvent::Accepted {
-            reference: Some("theirs".to_owned()),
+        News::Accepted { name, ask_after_s } => ChannelEvent::Accepted {
+            reference: called(name),
             poll_at: ask_after_s.map(|secs| now + Duration::from_secs(secs)),
         },
         News::Postponed { secs } => {
             ChannelEvent::Postponed { after: Duration::from_secs(*secs), reason: reason() }
         }
+        News::Busy { secs } => ChannelEvent::Busy { after: Duration::from_secs(*secs) },
+        News::Unavailable { secs } => {
+            ChannelEvent::Unavailable { after: Duration::from_secs(*secs), reason: reason() }
+        }
+        News::Withdrawn => ChannelEvent::Withdrawn,
         News::Failed => ChannelEvent::Failed { reason: reason() },
         News::Uncertain => ChannelEvent::Uncertain { reason: reason() },
         News::Delivered => ChannelEvent::Delivered,

@@ -6,12 +6,14 @@ use crate::books::{self, Errand, is_magic};
 use crate::call::{Ask, Call, DRAWN_LENGTH, caller};
 use crate::cast::{self, ACCOUNTS, TOKENS};
 use crate::house::{Answer, House, poll, ready};
-use crate::operation::{Guess, Operation, Plan, Script, Way};
+use crate::operation::{Guess, Operation, Plan, Script, Standing, Way};
 use crate::trace::Trace;
+use chappe::engine::Chore;
 use chappe::env::Clock;
-use chappe::store::StoreError;
+use chappe::store::{StoreError, SubscriberRow};
 use chappe::work::upkeep;
 use chappe_core::ledger::Kind;
+use chappe_core::text::ChannelName;
 use chappe_core::{Command, Mode, Money, ReportId, RequestId, Time, Work};
 use std::future::Future;
 use std::mem;
@@ -107,6 +109,7 @@ impl<'t> World<'t> {
             }
             Operation::Work { take, handling, dice } => self.work(*take, *handling, *dice)?,
             Operation::News { back, hop, news } => self.news(*back, *hop, news)?,
+            Operation::Subscribe { phone, standing } => self.subscribe(phone, *standing)?,
             Operation::Due { may_expire } => self.due(*may_expire)?,
             Operation::Reports { dice, twice } => self.reports(*dice, *twice)?,
             Operation::LateConclusion { dice } => self.conclude_late(*dice)?,
@@ -254,8 +257,9 @@ impl<'t> World<'t> {
         self.auditor.batch(&entries, fate, &errands)?;
         self.tell_doubt();
         for item in &work {
-            if let Work::Deliver(job) = item {
-                self.auditor.handed(job)?;
+            match item {
+                Work::Deliver(job) => self.auditor.handed(job)?,
+                Work::Poll(job) | Work::Withdraw(job) => self.auditor.asked(job)?,
             }
         }
         self.desk.extend(work);
@@ -294,10 +298,35 @@ impl<'t> World<'t> {
         }
     }
 
+    /// Somebody subscribes to a channel, blocks it, or goes.
+    fn subscribe(&mut self, phone: &'static str, standing: Standing) -> Checked {
+        self.commit()?;
+        let channel = ChannelName::parse(cast::FOR_SUBSCRIBERS).unwrap();
+        // Everybody has one chat.
+        let chat_id: i64 = phone.parse().unwrap();
+        let chore = match standing {
+            Standing::Subscribed => Chore::PutSubscriber(Box::new(SubscriberRow {
+                channel,
+                phone: cast::phone(phone),
+                chat_id,
+                language: "en".to_owned(),
+                blocked: false,
+                created_at: self.now(),
+            })),
+            Standing::Blocked => Chore::BlockSubscriber(channel, chat_id),
+            Standing::Gone => Chore::RemoveSubscriber(channel, chat_id),
+        };
+        let app = self.house.app.clone();
+        self.house.drive(app.engine.chore(chore)).map_err(|failure| Complaint(failure.to_string()))?;
+        self.auditor.subscribe(phone, standing);
+        Ok(())
+    }
+
     fn purge(&mut self) -> Checked {
         self.commit()?;
         let app = self.house.app.clone();
         self.house.drive(upkeep::purge(&app));
+        self.auditor.purge(self.now());
         self.look()
     }
 
@@ -326,8 +355,13 @@ impl<'t> World<'t> {
         for (purse, account) in purses.iter_mut().zip(accounts) {
             *purse = (account.balance.micros(), account.transfers);
         }
+        let mut names = Vec::new();
+        for (channel, name) in self.auditor.names() {
+            let known = read(app.reader.message_of(&channel, &name))?;
+            names.push(((channel, name), known));
+        }
         let next_due = read(app.reader.next_due_request())?;
-        self.auditor.look(&Sight { now, views, rows, purses, next_due })?;
+        self.auditor.look(&Sight { now, views, rows, purses, names, next_due })?;
         for id in self.auditor.unseen_codes() {
             let shown = read(app.reader.sandbox_message(id))?;
             let code = shown.map(|message| message.code.expose().to_owned()).unwrap_or_default();
@@ -393,7 +427,7 @@ fn errand(work: &Work) -> Errand {
     match work {
         Work::Deliver(job) => Errand::Deliver(job.request, job.hop.into()),
         Work::Poll(job) => Errand::Poll(job.request, job.hop.into()),
-        Work::Withdraw(job) => Errand::TakeBack(job.request),
+        Work::Withdraw(job) => Errand::TakeBack(job.request, job.hop.into()),
     }
 }
 

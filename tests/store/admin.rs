@@ -2,7 +2,7 @@
 
 use crate::house::{House, WINDOW, on_every_database};
 use crate::reference::{CODE, OTHER, PHONE, START, WRONG, phone, to};
-use chappe::store::{NewToken, StoreError, TokenUse};
+use chappe::store::{NewToken, PurgeBefore, StoreError, TokenUse};
 use chappe_core::command::Idempotency;
 use chappe_core::text::Username;
 use chappe_core::{ChannelEvent, Command, Mode, Rejection, Time};
@@ -140,7 +140,7 @@ async fn codes_leave_the_sandbox(mut house: House) {
     assert_eq!(house.reader.sandbox_messages(Some(bob.account), None, 10).await.unwrap().len(), 0);
     assert_eq!(house.reader.sandbox_messages(None, Some(phone(OTHER)), 10).await.unwrap().len(), 3);
     assert_eq!(house.reader.sandbox_messages(None, Some(phone(PHONE)), 10).await.unwrap().len(), 0);
-    assert!(!house.store.purge(START, START, START).await.unwrap(), "nothing is that old");
+    assert!(!house.store.purge(before(START, START, START)).await.unwrap(), "nothing is that old");
     assert_eq!(house.reader.sandbox_messages(None, None, 2).await.unwrap().len(), 2);
     assert!(!house.store.clear_sandbox(None).await.unwrap());
     let rest = house.reader.sandbox_messages(None, None, 10).await.unwrap();
@@ -156,6 +156,11 @@ async fn codes_leave_the_sandbox(mut house: House) {
     house.audit().await;
 }
 
+/// Forgetting idempotency keys, wrong codes and the codes of the sandbox from before these moments.
+fn before(keys: Time, failures: Time, codes: Time) -> PurgeBefore {
+    PurgeBefore { keys, failures, codes, references: Time::from_micros(0) }
+}
+
 async fn what_is_old_is_forgotten(mut house: House) {
     let (alice, bob) = (house.people.alice, house.people.bob);
     let key = |byte| Some(Idempotency { key: [byte; 32], body: [byte; 32] });
@@ -169,12 +174,12 @@ async fn what_is_old_is_forgotten(mut house: House) {
     let long_ago = Time::from_micros(0);
     house.wait(100);
     let later = house.now;
-    house.store.purge(later, long_ago, long_ago).await.unwrap();
+    house.store.purge(before(later, long_ago, long_ago)).await.unwrap();
     let second = house.send(alice, &order(1)).await.unwrap().request;
     assert_ne!(second, first, "forgotten");
 
     // Five wrong codes and five more lock a number; forgotten ones do not count.
-    house.store.purge(long_ago, later, long_ago).await.unwrap();
+    house.store.purge(before(long_ago, later, long_ago)).await.unwrap();
     for _ in 0..2 {
         let next = house.send(bob, &to(OTHER)).await.unwrap().request;
         for _ in 0..4 {
@@ -184,7 +189,7 @@ async fn what_is_old_is_forgotten(mut house: House) {
     }
     // Messages to a number are counted as long as its window is, whatever is purged meanwhile.
     let now = house.now;
-    house.store.purge(now, now, now).await.unwrap();
+    house.store.purge(before(now, now, now)).await.unwrap();
     for _ in 0..2 {
         house.send(bob, &to(OTHER)).await.unwrap();
     }

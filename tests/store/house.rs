@@ -2,12 +2,14 @@
 
 use crate::postgres::{Database, database};
 use crate::reference::{Order, mac, rules};
-use chappe::store::{AccountRow, Durability, NewToken, Reader, Store, StoreError};
+use chappe::store::{AccountRow, Durability, NewToken, Reader, Store, StoreError, SubscriberRow};
 use chappe::vault::{MasterKey, Vault};
 use chappe_core::command::{Caller, Entered};
 use chappe_core::ledger::Kind;
+use chappe_core::text::ChannelName;
 use chappe_core::{
-    Book, Command, Keys, Mode, Money, News, Outcome, Rejection, RequestId, Rules, Time, View, decide,
+    Book, Command, Keys, Mode, Money, News, Outcome, Phone, Rejection, Request, RequestId, Rules, Time, View,
+    decide,
 };
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -74,6 +76,23 @@ pub(crate) fn fresh_id() -> RequestId {
     static MADE: AtomicI64 = AtomicI64::new(0);
     let made = MADE.fetch_add(1, Ordering::Relaxed);
     RequestId::from_number(RequestId::floor(START).number() / 8 * 8 + 8 * made).unwrap()
+}
+
+pub(crate) fn channel(name: &str) -> ChannelName {
+    ChannelName::parse(name).unwrap()
+}
+
+/// Somebody who can be reached through a channel that serves subscribers alone.
+pub(crate) fn subscriber(name: &str, phone: Phone, chat_id: i64) -> SubscriberRow {
+    let language = "pt-br".to_owned();
+    SubscriberRow { channel: channel(name), phone, chat_id, language, blocked: false, created_at: START }
+}
+
+/// A request as a store loads it for a batch.
+pub(crate) async fn stored(store: &mut Store, id: RequestId) -> Option<Request> {
+    let mut keys = Keys::default();
+    keys.requests.insert(id);
+    store.transact(&keys, |book| book.request(id).cloned()).await.unwrap().0
 }
 
 pub(crate) async fn run(store: &mut Store, rules: &Rules, commands: &[Command]) -> Batch {

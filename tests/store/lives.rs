@@ -1,13 +1,14 @@
 //! Random lives: every command and every refusal, in batches, on the database and on the reference side by side. Each
 //! answer, and all that is read at the end, must be the same.
 
-use crate::house::{House, fresh_id, on_every_database, run};
+use crate::house::{House, channel, fresh_id, on_every_database, run, stored, subscriber};
 use crate::reference::{self, CODE, MAGIC, OTHER, PHONE, WRONG, mac, phone, to};
 use chappe::store::Busy;
 use chappe_core::account::Account;
 use chappe_core::book::Sender;
-use chappe_core::command::{Caller, Entered, Idempotency, Reach};
+use chappe_core::command::{Caller, Entered, Idempotency};
 use chappe_core::report::{Attempt, State};
+use chappe_core::route::Reach;
 use chappe_core::text::Username;
 use chappe_core::{ChannelEvent, Command, Mode, Money, Outcome, Rejection, ReportId, RequestId, Time};
 use std::collections::BTreeSet;
@@ -118,8 +119,30 @@ async fn live(
             met.insert(name(answer));
         }
         assert_eq!(news.work, twin.work, "what is to be done outside");
+        if seeded.one_in(4) {
+            subscribe(house, twin, seeded).await;
+        }
     }
     everything_is_alike(house, twin).await;
+}
+
+/// Somebody subscribes to a channel, blocks it, or goes.
+async fn subscribe(house: &mut House, twin: &mut reference::Store, seeded: &mut Seeded) {
+    let (bot, number) = (channel("bot"), phone(seeded.of(&[PHONE, OTHER])));
+    let chat_id = number.number() as i64;
+    if seeded.one_in(2) {
+        house.store.put_subscriber(&subscriber("bot", number, chat_id)).await.unwrap();
+        twin.subscribers.insert((bot, number));
+    } else {
+        let known = twin.subscribers.remove(&(bot.clone(), number));
+        if seeded.one_in(2) {
+            assert_eq!(house.store.block_subscriber(&bot, chat_id).await.unwrap(), known);
+        } else {
+            // Whoever has blocked it is still there.
+            let removed = house.store.remove_subscriber(&bot, chat_id).await.unwrap();
+            assert!(removed || !known);
+        }
+    }
 }
 
 fn name(answer: &Result<Outcome, Rejection>) -> String {
@@ -197,7 +220,16 @@ fn order(house: &House, request: RequestId, seeded: &mut Seeded) -> reference::O
         callback: seeded.one_in(2),
         payload: seeded.of(&[None, Some("päylöad \u{1F600} 'quoted', {braced} \\")]),
         sender: seeded.of(&[None, None, None, Some("verified"), Some("unverified"), Some("another_one")]),
-        hops: seeded.of(&[&["sms"] as &[&str], &["sandbox"], &["sms", "mail"], &["mail", "sandbox"]]),
+        hops: seeded.of(&[
+            &["sms"] as &[&str],
+            &["sandbox"],
+            &["sms", "mail"],
+            &["mail:30", "sandbox"],
+            &["sms:60", "mail:1", "voice"],
+            &["bot:30", "sms"],
+            &["bot"],
+        ]),
+        subscribers_only: &["bot"],
         reach: seeded.of(&[Reach::Yes, Reach::Yes, Reach::Yes, Reach::Yes, Reach::No, Reach::Wait(5)]),
         key,
         fault: (seeded.one_in(25) && house.now.micros() > 0).then_some(Rejection::CodeInvalid),
@@ -206,15 +238,19 @@ fn order(house: &House, request: RequestId, seeded: &mut Seeded) -> reference::O
 }
 
 fn events(now: Time, seeded: &mut Seeded) -> Vec<ChannelEvent> {
-    let event = |seeded: &mut Seeded| match seeded.below(7) {
-        0 | 1 => ChannelEvent::Accepted {
-            reference: seeded.one_in(2).then(|| "channel's own".to_owned()),
+    let after = Duration::from_secs(seeded.of(&[1, 5, 60]));
+    let event = |seeded: &mut Seeded| match seeded.below(11) {
+        0..3 => ChannelEvent::Accepted {
+            reference: (!seeded.one_in(3)).then(|| format!("channel's own, {}", seeded.below(20))),
             poll_at: seeded.one_in(2).then(|| now + Duration::from_secs(10)),
         },
-        2 => ChannelEvent::Postponed { after: Duration::from_secs(5), reason: "busy\nline".to_owned() },
-        3 => ChannelEvent::Failed { reason: "no such subscriber".to_owned() },
-        4 => ChannelEvent::Uncertain { reason: "no answer".to_owned() },
-        5 => ChannelEvent::Delivered,
+        3 => ChannelEvent::Postponed { after, reason: "busy\nline".to_owned() },
+        4 => ChannelEvent::Busy { after },
+        5 => ChannelEvent::Unavailable { after, reason: "503".to_owned() },
+        6 => ChannelEvent::Withdrawn,
+        7 => ChannelEvent::Failed { reason: "no such subscriber".to_owned() },
+        8 => ChannelEvent::Uncertain { reason: "no answer".to_owned() },
+        9 => ChannelEvent::Delivered,
         _ => ChannelEvent::Read,
     };
     (0..=seeded.below(3)).map(|_| event(seeded)).collect()
@@ -222,13 +258,20 @@ fn events(now: Time, seeded: &mut Seeded) -> Vec<ChannelEvent> {
 
 async fn everything_is_alike(house: &House, twin: &reference::Store) {
     house.audit().await;
+    // Not what this process remembers, but what the rows say.
+    let mut other = house.place.open().await;
     for (id, request) in &twin.requests {
+        assert_eq!(stored(&mut other, *id).await.as_ref(), Some(request));
         let row = house.reader.request(*id).await.unwrap().unwrap();
         assert_eq!(row.account, request.account);
         assert_eq!(row.channel, *request.channel());
         assert_eq!(row.delivery, request.message.as_ref().map(|message| message.delivery));
         let timeline: String = twin.timelines[id].iter().map(|event| format!("{event}\n")).collect();
         assert_eq!(row.timeline, timeline);
+    }
+    for ((channel, name), named) in &twin.channel_references {
+        let found = house.reader.message_of(channel, name).await.unwrap();
+        assert_eq!(found, Some((named.request, named.hop)), "{channel} {name}");
     }
     let due_at = |id: &RequestId| twin.requests[id].message.as_ref().and_then(|message| message.due_at());
     let mut due: Vec<_> =

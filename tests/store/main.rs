@@ -12,9 +12,11 @@ mod postgres;
 mod reference;
 
 mod admin;
+mod channels;
 mod doubt;
 mod house;
 mod lives;
+mod migrations;
 mod nodes;
 mod opening;
 mod proxy;

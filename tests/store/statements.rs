@@ -3,7 +3,7 @@
 
 use crate::house::{House, Place};
 use crate::postgres::{cluster, database};
-use crate::{admin, lives, reads};
+use crate::{admin, channels, lives, migrations, reads};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
@@ -23,7 +23,9 @@ const STATEMENTS_MIN: usize = 40;
 
 async fn every_scenario(house: impl AsyncFn() -> House) {
     admin::all(&house).await;
+    channels::all(&house).await;
     lives::all(&house).await;
+    migrations::all(&house).await;
     reads::all(&house).await;
 }
 

@@ -7,6 +7,7 @@ use super::postgres::{Database, database};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use chappe::app::{App, Engines, Settings};
+use chappe::channels::route::Routes;
 use chappe::config::Config;
 use chappe::env::{Clock, Random};
 use chappe::net::server::bind;
@@ -77,7 +78,7 @@ impl Setup {
     /// else is as in development.
     pub(crate) fn serve(&mut self) {
         let settings = Config::defaults().unwrap().settings().unwrap();
-        self.settings = Settings { live: chappe::channels::Live::Sandbox, proxies_only: false, ..settings };
+        self.settings = Settings { routes: Routes::sandbox(), proxies_only: false, ..settings };
     }
 }
 
@@ -185,9 +186,9 @@ impl Home {
         tokio::spawn(bound.serve(router, tls, handle.clone()));
         let mut server =
             Server { app, address, home: Some(self), handle, engines: None, engine: None, workers: None };
-        let Engines { batches, work } = engines;
+        let Engines { batches, work, letters } = engines;
         if workers {
-            server.workers = Some(Workers::start(&server.app, work));
+            server.workers = Some(Workers::start(&server.app, work, letters));
         }
         server.engines = Some(batches);
         if engine {
@@ -407,6 +408,18 @@ impl Server {
             }
         };
         must(&format!("{request} to be {event}"), happened).await;
+    }
+
+    /// The timeline of a request: names and details.
+    pub(crate) async fn timeline(&self, request: &str) -> Vec<String> {
+        let row = self.reader().request(RequestId::parse(request).unwrap()).await.unwrap().unwrap();
+        let event = |line: &str| line.split_once(' ').unwrap().1.to_owned();
+        row.timeline.lines().map(event).collect()
+    }
+
+    /// Stops the workers as a server that is told to stop does: what they have in hand is finished.
+    pub(crate) async fn finish_workers(&mut self) {
+        self.workers.take().unwrap().stop(Duration::from_secs(30)).await;
     }
 
     /// Sends a message and waits for an event of its timeline; its request id.

@@ -17,6 +17,7 @@ mod methods;
 mod order;
 mod races;
 mod reports;
+mod routes;
 mod sandbox;
 mod sandbox_input;
 mod tls;

@@ -2,6 +2,7 @@
 //! every name of the contract can be reached.
 
 use crate::support::{ALICE, BOB, BOB_TEST, Request, Server};
+use chappe::channels::route::Routes;
 use chappe_core::text::Username;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -209,7 +210,7 @@ async fn methods_on_a_request_judge_in_order() {
 async fn limits_then_balance_then_reachability_without_a_channel() {
     let server = Server::start(|setup| {
         setup.clock_at(1_789_894_598);
-        setup.settings.live = chappe::channels::Live::None;
+        setup.settings.routes = Routes::none();
         setup.settings.rules.account_rate = Some(chappe_core::limits::Rate { per_second: 1, burst: 2 });
         setup.balance = "0.01";
     })

@@ -1,7 +1,7 @@
 //! The built-in phone: its JSON API, its events, its page, and who is let in.
 
 use crate::support::{ALICE, ALICE_TEST, Answer, BOB, BOB_TEST, Events, Request, Server};
-use chappe::channels::Live;
+use chappe::channels::route::Routes;
 use chappe::store::NewToken;
 use chappe_core::text::Username;
 use serde_json::{Value, json};
@@ -368,7 +368,7 @@ async fn other_sites_cannot_reach_in() {
 async fn beside_development_a_token_is_needed_whose_messages_go_there() {
     let server = Server::start(|setup| {
         setup.serve();
-        setup.settings.live = Live::None;
+        setup.settings.routes = Routes::none();
         setup.clock_at(NOW);
     })
     .await;

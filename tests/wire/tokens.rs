@@ -2,7 +2,7 @@
 
 use crate::reports::assert_signed;
 use crate::support::{ALICE, ALICE_TEST, BOB, Connection, Receiver, Reply, Request, Server};
-use chappe::channels::Live;
+use chappe::channels::route::Routes;
 use chappe::net::address::{TrustedProxies, parse_range};
 use chappe::store::NewToken;
 use chappe_core::{Mode, TokenId};
@@ -296,7 +296,7 @@ async fn of_two_tokens_the_one_that_sent_signs() {
 async fn a_test_token_sends_to_the_sandbox_for_play_money() {
     let server = Server::start(|setup| {
         setup.serve();
-        setup.settings.live = Live::None;
+        setup.settings.routes = Routes::none();
     })
     .await;
     let send = json!({"phone_number": PHONE, "code": "1234"});

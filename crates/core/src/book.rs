@@ -10,6 +10,7 @@ use crate::money::Money;
 use crate::phone::Phone;
 use crate::report::Report;
 use crate::request::Request;
+use crate::route::Route;
 use crate::statistics::{Counters, DayKey, contribution};
 use crate::text::{ChannelName, Username};
 use crate::time::Time;
@@ -34,9 +35,15 @@ pub struct Keys {
     pub reports: BTreeSet<ReportId>,
     /// References of payments.
     pub references: BTreeSet<String>,
+    /// Whether numbers have subscribed to a channel.
+    pub subscribers: BTreeSet<(ChannelName, Phone)>,
 }
 
 impl Keys {
+    pub(crate) fn subscribed(&mut self, route: &Route, phone: Phone) {
+        self.subscribers.extend(route.subscribers_only.iter().map(|channel| (channel.clone(), phone)));
+    }
+
     pub(crate) fn remember(&mut self, account: AccountId, idempotency: Option<Idempotency>) {
         self.idempotency.extend(idempotency.map(|idempotency| (account, idempotency.key)));
     }
@@ -87,12 +94,18 @@ pub struct Job {
     pub hop: u8,
     /// The channel of that hop.
     pub channel: ChannelName,
+    /// Whose message it is.
+    pub account: AccountId,
     /// The number.
     pub phone: Phone,
+    /// The sender channel, if the caller named one.
+    pub sender: Option<Username>,
     /// The code, as long as it is kept.
     pub code: Option<Code>,
     /// When the message was accepted from its caller.
     pub sent_at: Time,
+    /// Until when the channel may deliver it: then the next hop has its turn, or nobody could use the code.
+    pub until: Time,
     /// When this was asked for.
     pub asked_at: Time,
     /// What the channel calls the message.
@@ -126,6 +139,7 @@ pub struct Book {
     pub(crate) idempotency: BTreeMap<(AccountId, [u8; 32]), Remembered>,
     pub(crate) reports: BTreeMap<ReportId, Report>,
     pub(crate) references: BTreeSet<String>,
+    pub(crate) subscribers: BTreeSet<(ChannelName, Phone)>,
     /// How many messages may be leased at once to the worker beside this engine; the rest wait as rows.
     pub lease_room: usize,
     /// What is to be done once the batch is durable.
@@ -143,6 +157,22 @@ struct Changed {
     idempotency: BTreeSet<(AccountId, [u8; 32])>,
     reports: BTreeMap<ReportId, bool>,
     transfers: Vec<Transfer>,
+    channel_references: Vec<ChannelReference>,
+}
+
+/// What a channel calls a message: whatever it says later, also when another hop has long had its turn, is about this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelReference {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Its name for the message.
+    pub reference: String,
+    /// The request.
+    pub request: RequestId,
+    /// Which hop it was.
+    pub hop: u8,
+    /// When the channel took the message over.
+    pub at: Time,
 }
 
 /// Loading: what a store puts in.
@@ -186,6 +216,11 @@ impl Book {
     /// Puts in that a payment reference was booked before.
     pub fn put_reference(&mut self, reference: String) {
         self.references.insert(reference);
+    }
+
+    /// Puts in that a number has subscribed to a channel.
+    pub fn put_subscriber(&mut self, channel: ChannelName, phone: Phone) {
+        self.subscribers.insert((channel, phone));
     }
 
     /// The requests that are loaded.
@@ -247,6 +282,10 @@ impl Book {
         self.reports.insert(report.id, report);
     }
 
+    pub(crate) fn add_channel_reference(&mut self, reference: ChannelReference) {
+        self.changed.channel_references.push(reference);
+    }
+
     pub(crate) fn change_report(&mut self, id: ReportId) -> Option<&mut Report> {
         let report = self.reports.get_mut(&id)?;
         self.changed.reports.entry(id).or_insert(false);
@@ -258,14 +297,24 @@ impl Book {
 impl Book {
     /// Whether anything has to be saved.
     pub fn is_changed(&self) -> bool {
-        let Changed { accounts, requests, sends, failures, idempotency, reports, transfers } = &self.changed;
+        let Changed {
+            accounts,
+            requests,
+            sends,
+            failures,
+            idempotency,
+            reports,
+            transfers,
+            channel_references,
+        } = &self.changed;
         !(accounts.is_empty()
             && requests.is_empty()
             && sends.is_empty()
             && failures.is_empty()
             && idempotency.is_empty()
             && reports.is_empty()
-            && transfers.is_empty())
+            && transfers.is_empty()
+            && channel_references.is_empty())
     }
 
     /// The accounts that changed.
@@ -282,6 +331,11 @@ impl Book {
     /// The transfers that were made, in order.
     pub fn transfers(&self) -> &[Transfer] {
         &self.changed.transfers
+    }
+
+    /// What channels call messages that they took over.
+    pub fn channel_references(&self) -> &[ChannelReference] {
+        &self.changed.channel_references
     }
 
     /// The windows of numbers that were sent to.

@@ -12,7 +12,8 @@ use crate::money::Money;
 use crate::phone::{Country, Phone};
 use crate::report::{Attempt, Report};
 use crate::request::{Delivery, Verification};
-use crate::text::{ChannelName, Payload, Username};
+use crate::route::Route;
+use crate::text::{Payload, Username};
 use crate::time::Time;
 use crate::ttl::Ttl;
 use std::borrow::Cow;
@@ -28,26 +29,6 @@ pub struct Caller {
     pub token: TokenId,
     /// The account's mode.
     pub mode: Mode,
-}
-
-/// Whether the channels of a route can reach a number, as far as can be said without asking anyone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// Some channel can, or may.
-    Yes,
-    /// None can.
-    No,
-    /// Not now; again after so many seconds.
-    Wait(u64),
-}
-
-/// Which channels a message would go through.
-#[derive(Clone, Debug)]
-pub struct Route {
-    /// The channels to try, in order; never empty.
-    pub hops: Arc<[ChannelName]>,
-    /// Whether they can reach the number.
-    pub reach: Reach,
 }
 
 /// An `Idempotency-Key` and what it was given with, both as digests.
@@ -144,7 +125,19 @@ pub enum ChannelEvent {
         /// Why.
         reason: String,
     },
-    /// It cannot deliver the message, ever.
+    /// It has its hands full and did not look at the message yet.
+    Busy {
+        /// When to come again.
+        after: Duration,
+    },
+    /// It is out of order: this is about the channel, not about the message.
+    Unavailable {
+        /// When it may be in order again.
+        after: Duration,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It cannot deliver the message, ever; or it cannot take it back.
     Failed {
         /// Why.
         reason: String,
@@ -158,6 +151,8 @@ pub enum ChannelEvent {
     Delivered,
     /// The message was opened.
     Read,
+    /// The message was taken back.
+    Withdrawn,
 }
 
 /// Everything that can be asked of the rules.
@@ -253,12 +248,14 @@ impl Command {
         match self {
             Command::CheckSendAbility(check) => {
                 keys.accounts.insert(check.caller.account);
+                keys.subscribed(&check.route, check.phone);
                 keys.remember(check.caller.account, check.idempotency);
             }
             Command::Send(send) => {
                 keys.accounts.insert(send.caller.account);
                 keys.requests.extend(send.prior);
                 keys.sends.insert((send.caller.mode, send.phone));
+                keys.subscribed(&send.route, send.phone);
                 let sender = send.message.as_ref().ok().and_then(|message| message.sender.clone());
                 keys.senders.extend(sender.map(|sender| (send.caller.account, sender)));
                 keys.remember(send.caller.account, send.idempotency);

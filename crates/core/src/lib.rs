@@ -9,7 +9,7 @@
 //! The room of a rule:
 //!
 //! * values, parsed once and never invalid after: [`phone`], [`code`], [`ttl`], [`money`], [`ids`], [`time`], [`text`]
-//! * rules over one thing: [`price`], [`account`], [`limits`], [`request`], [`ledger`], [`report`], [`statistics`]
+//! * rules over one thing: [`prefix`], [`price`], [`account`], [`limits`], [`route`], [`request`], [`ledger`], [`report`], [`statistics`]
 //! * commands over a working set: [`command`], [`book`], [`mod@decide`]
 
 pub mod account;
@@ -23,9 +23,11 @@ pub mod limits;
 pub mod money;
 pub mod phone;
 pub mod planted;
+pub mod prefix;
 pub mod price;
 pub mod report;
 pub mod request;
+pub mod route;
 pub mod statistics;
 pub mod text;
 pub mod time;
@@ -41,5 +43,6 @@ pub use ids::{AccountId, ReportId, RequestId, TokenId};
 pub use money::Money;
 pub use phone::{Country, Magic, Phone};
 pub use request::{Delivery, Request, Verification};
+pub use route::Hop;
 pub use time::Time;
 pub use ttl::Ttl;

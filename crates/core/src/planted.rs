@@ -24,11 +24,19 @@ pub enum Bug {
     SilentRevocation,
     /// A second message goes out for one request id.
     SentTwice,
+    /// A hop that may have the message hands over to the next one at once.
+    BothHopsAtOnce,
+    /// A message is refunded as an earlier hop fails, although another one has its turn.
+    RefundDuringFallback,
+    /// A channel is asked once to take a message back, and not again.
+    ForgottenWithdrawal,
+    /// A channel for subscribers is given messages to others.
+    SentToStrangers,
 }
 
 impl Bug {
     /// Every fault there is.
-    pub const ALL: [Bug; 10] = [
+    pub const ALL: [Bug; 14] = [
         Bug::DeliveredAfterRefund,
         Bug::RefundAfterDelivery,
         Bug::UncountedAttempt,
@@ -39,6 +47,10 @@ impl Bug {
         Bug::SixthMessage,
         Bug::SilentRevocation,
         Bug::SentTwice,
+        Bug::BothHopsAtOnce,
+        Bug::RefundDuringFallback,
+        Bug::ForgottenWithdrawal,
+        Bug::SentToStrangers,
     ];
 }
 

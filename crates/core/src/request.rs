@@ -15,6 +15,7 @@ use crate::ids::{AccountId, RequestId, TokenId};
 use crate::money::Money;
 use crate::phone::{Country, Phone};
 use crate::planted::{self, Bug};
+use crate::route::Hop;
 use crate::text::{ChannelName, Payload, Username};
 use crate::time::Time;
 use crate::timeline::{Event, What};
@@ -108,7 +109,9 @@ pub enum Progress {
     Accepted(Option<Time>),
     /// Nobody can say whether the channel has it: never handed over again by itself.
     Uncertain,
-    /// Nothing more is to be handed over.
+    /// The channel is to take it back, and is asked to, again at this moment if nothing is heard of it.
+    Withdrawing(Time),
+    /// Nothing more is to be done with it.
     Ended,
 }
 
@@ -143,6 +146,8 @@ pub struct Message {
     pub attempts: u8,
     /// Which hop of the route has its turn, from 0.
     pub hop: u8,
+    /// When the next hop gets its turn, unless delivery is confirmed before.
+    pub hop_until: Option<Time>,
     /// How far that hop has got.
     pub progress: Progress,
     /// What the channel calls the message.
@@ -171,8 +176,8 @@ pub struct Request {
     pub refunded: bool,
     /// Whether it began with checkSendAbility.
     pub ability_checked: bool,
-    /// The channels to try, in order; never empty.
-    pub route: Arc<[ChannelName]>,
+    /// The hops to try, in order; never empty.
+    pub route: Arc<[Hop]>,
     /// The message, once one was sent.
     pub message: Option<Message>,
     /// How many reports it has made.
@@ -196,7 +201,12 @@ impl Request {
         // The talk of channels leaves room for what it comes to.
         let talk = matches!(
             what,
-            What::Postponed(..) | What::Failed(..) | What::Uncertain(..) | What::LateConfirmation(_)
+            What::Postponed(..)
+                | What::Unconfirmed(_)
+                | What::Failed(..)
+                | What::Uncertain(..)
+                | What::LateConfirmation(_)
+                | What::Withdrawn(_)
         );
         let most = if talk { TIMELINE_MAX - 20 } else { TIMELINE_MAX };
         if usize::from(self.events_stored) + self.fresh_events.len() < most.into() {
@@ -210,12 +220,30 @@ impl Request {
         self.fresh_events.clear();
     }
 
-    /// The channel whose turn it is.
+    /// The channel whose turn it is, or that delivered the message.
     pub fn channel(&self) -> &ChannelName {
+        &self.hop().channel
+    }
+
+    /// The hop whose turn it is.
+    pub fn hop(&self) -> &Hop {
         let hop = self.message.as_ref().map_or(0, |message| usize::from(message.hop));
         let last = self.route.len().saturating_sub(1);
         #[allow(clippy::indexing_slicing)] // A route is never empty: Rules and rows see to it.
         &self.route[hop.min(last)]
+    }
+
+    /// Gives the current hop its turn, from now.
+    pub fn start_hop(&mut self, now: Time) {
+        let wait = self.hop().wait.filter(|_| self.has_next_hop());
+        if let Some(message) = &mut self.message {
+            message.hop_until = wait.map(|wait| now + wait);
+        }
+    }
+
+    /// Whether another hop comes after the current one, and somebody could use what it delivers.
+    pub fn may_fall_back(&self, now: Time) -> bool {
+        self.has_next_hop() && self.message.as_ref().is_some_and(|message| message.is_of_use(now))
     }
 
     /// Whether another hop comes after the current one.
@@ -240,18 +268,27 @@ impl Message {
 
     /// Whether it makes sense to hand the message over once more: its code is still at hand, and somebody could use it.
     pub fn is_of_use(&self, now: Time) -> bool {
-        let end = self.ttl.map_or(self.code_expires_at, |ttl| self.sent_at + ttl.duration());
-        self.code.is_some() && now < end
+        self.code.is_some() && now < self.useful_until()
+    }
+
+    /// Until when somebody could use what the current hop delivers.
+    pub fn hand_over_until(&self) -> Time {
+        self.hop_until.map_or(self.useful_until(), |until| until.min(self.useful_until()))
+    }
+
+    fn useful_until(&self) -> Time {
+        self.ttl.map_or(self.code_expires_at, |ttl| self.sent_at + ttl.duration())
     }
 
     /// When a worker must next look at the message.
     pub fn due_at(&self) -> Option<Time> {
         let turn = match self.progress {
-            Progress::Queued(at) | Progress::Leased(at) => Some(at),
+            Progress::Queued(at) | Progress::Leased(at) | Progress::Withdrawing(at) => Some(at),
             Progress::Accepted(poll_at) => poll_at,
             Progress::Uncertain | Progress::Ended => None,
         };
-        [turn, self.expires_at()].into_iter().flatten().min()
+        let next_hop_at = self.hop_until.filter(|_| self.delivery == Delivery::Sent);
+        [turn, next_hop_at, self.expires_at()].into_iter().flatten().min()
     }
 
     /// The verification status at `now`, and since when; `None` as long as no code was entered and the code lives.
@@ -281,6 +318,22 @@ impl Message {
         } else {
             (Verification::Invalid, now)
         }
+    }
+
+    /// Its channel is to be asked again at `at`. Returns whether there is anything to ask.
+    pub fn put_off(&mut self, at: Time, now: Time) -> bool {
+        let of_use = self.delivery == Delivery::Sent && self.is_of_use(now);
+        let progress = match self.progress {
+            Progress::Queued(_) | Progress::Leased(_) | Progress::Uncertain if of_use => Progress::Queued(at),
+            // What the channel has is not handed over again: it wants to be asked later.
+            Progress::Accepted(_) => Progress::Accepted(Some(at)),
+            Progress::Withdrawing(_) => Progress::Withdrawing(at),
+            Progress::Queued(_) | Progress::Leased(_) | Progress::Uncertain | Progress::Ended => {
+                return false;
+            }
+        };
+        self.progress = progress;
+        true
     }
 
     /// A channel says that the message is on the phone, or was opened there. Returns whether that changed anything.
@@ -337,6 +390,7 @@ impl Message {
         self.delivery = delivery;
         self.delivery_at = now;
         self.progress = Progress::Ended;
+        self.hop_until = None;
         // A revoked code that was right before stays right for its life; none outlives an expired delivery.
         if self.verified_at.is_none() || delivery == Delivery::Expired {
             self.code_expires_at = self.code_expires_at.min(now);

@@ -25,10 +25,14 @@ pub enum What {
     Sent(ChannelName),
     /// A channel took it over.
     Accepted(ChannelName),
+    /// A channel of the route was left out, and why.
+    Skipped(ChannelName, String),
     /// A channel asks to be tried again later.
     Postponed(ChannelName, String),
     /// A channel cannot deliver it, and why.
     Failed(ChannelName, String),
+    /// A channel has not confirmed delivery in the time that it had.
+    Unconfirmed(ChannelName),
     /// The next hop of the route has its turn.
     Fallback(ChannelName),
     /// Nobody can say whether the channel has it; it is not sent again.
@@ -45,6 +49,8 @@ pub enum What {
     Refunded(Money),
     /// The caller withdrew it.
     Revoked,
+    /// A channel took it back from the phone.
+    Withdrawn(ChannelName),
     /// The right code was entered.
     Verified,
     /// A wrong code was entered: the how-manieth.
@@ -61,8 +67,10 @@ impl What {
             What::Charged(_) => "charged",
             What::Sent(_) => "sent",
             What::Accepted(_) => "accepted",
+            What::Skipped(..) => "skipped",
             What::Postponed(..) => "postponed",
             What::Failed(..) => "failed",
+            What::Unconfirmed(_) => "unconfirmed",
             What::Fallback(_) => "fallback",
             What::Uncertain(..) => "uncertain",
             What::Delivered(_) => "delivered",
@@ -71,6 +79,7 @@ impl What {
             What::Expired => "expired",
             What::Refunded(_) => "refunded",
             What::Revoked => "revoked",
+            What::Withdrawn(_) => "withdrawn",
             What::Verified => "verified",
             What::WrongCode(_) => "wrong_code",
             What::AttemptsExceeded => "attempts_exceeded",
@@ -86,11 +95,14 @@ impl fmt::Display for Event {
             What::Charged(amount) | What::Refunded(amount) => write!(f, " {amount}"),
             What::Sent(channel)
             | What::Accepted(channel)
+            | What::Unconfirmed(channel)
             | What::Fallback(channel)
+            | What::Withdrawn(channel)
             | What::Delivered(channel)
             | What::Read(channel)
             | What::LateConfirmation(channel) => write!(f, " {channel}"),
-            What::Postponed(channel, reason)
+            What::Skipped(channel, reason)
+            | What::Postponed(channel, reason)
             | What::Failed(channel, reason)
             | What::Uncertain(channel, reason) => {
                 write!(f, " {channel} ")?;

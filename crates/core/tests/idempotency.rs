@@ -5,7 +5,8 @@
 mod support;
 
 use chappe_core::ChannelEvent;
-use chappe_core::command::{Idempotency, Reach, Rejection, View};
+use chappe_core::command::{Idempotency, Rejection, View};
+use chappe_core::route::Reach;
 use support::{ALICE, BOB, CODE, Gate, HOUR, Order, PHONE, PRICE, TWIN, to};
 
 /// The message with this key and these parameters.

@@ -19,26 +19,37 @@ const DELIVERY: &str = "
 given     | event              | status    | refunded | report    | work      | timeline
 sent      | accepted           | sent      | -        | -         | -         | accepted
 sent      | postponed          | sent      | -        | -         | -         | postponed
-sent      | failed             | expired   | refunded | expired   | withdraw  | failed expired refunded
+sent      | busy               | sent      | -        | -         | -         | -
+sent      | unavailable        | sent      | -        | -         | -         | postponed
+sent      | unavailable, hop left | sent      | -        | -         | deliver:1 | failed fallback
+sent      | withdrawn          | sent      | -        | -         | -         | withdrawn
+sent      | failed             | expired   | refunded | expired   | -         | failed expired refunded
 sent      | failed, hop left   | sent      | -        | -         | deliver:1 | failed fallback
 sent      | uncertain          | sent      | -        | -         | -         | uncertain
 sent      | delivered          | delivered | -        | delivered | -         | delivered
 sent      | read               | read      | -        | read      | -         | read
-sent      | revoke             | revoked   | -        | revoked   | withdraw  | revoked
+sent      | revoke             | revoked   | -        | revoked   | -         | revoked
 sent      | due before ttl     | sent      | -        | -         | -         | -
-sent      | due at ttl         | expired   | refunded | expired   | withdraw  | expired refunded
+sent      | due at ttl         | expired   | refunded | expired   | -         | expired refunded
 sent      | due, clock in doubt| sent      | -        | -         | -         | -
 sent      | lapsed, sandbox    | sent      | -        | -         | deliver:0 | -
 sent      | lapsed, sms        | sent      | -        | -         | -         | uncertain
 sent      | older accepted     | sent      | -        | -         | -         | -
 sent      | older postponed    | sent      | -        | -         | -         | -
+sent      | older busy         | sent      | -        | -         | -         | -
+sent      | older unavailable  | sent      | -        | -         | -         | -
+sent      | older withdrawn    | sent      | -        | -         | -         | withdrawn
 sent      | older failed       | sent      | -        | -         | -         | failed
 sent      | older uncertain    | sent      | -        | -         | -         | uncertain
 sent      | older delivered    | delivered | -        | delivered | -         | delivered
 sent      | older read         | read      | -        | read      | -         | read
 
 delivered | accepted           | delivered | -        | -         | -         | -
-delivered | postponed          | delivered | -        | -         | -         | -
+delivered | postponed          | delivered | -        | -         | -         | postponed
+delivered | busy               | delivered | -        | -         | -         | -
+delivered | unavailable        | delivered | -        | -         | -         | postponed
+delivered | unavailable, hop left | delivered | -        | -         | -         | postponed
+delivered | withdrawn          | delivered | -        | -         | -         | withdrawn
 delivered | failed             | delivered | -        | -         | -         | failed
 delivered | failed, hop left   | delivered | -        | -         | -         | failed
 delivered | uncertain          | delivered | -        | -         | -         | uncertain
@@ -52,6 +63,9 @@ delivered | lapsed, sandbox    | delivered | -        | -         | -         | 
 delivered | lapsed, sms        | delivered | -        | -         | -         | -
 delivered | older accepted     | delivered | -        | -         | -         | -
 delivered | older postponed    | delivered | -        | -         | -         | -
+delivered | older busy         | delivered | -        | -         | -         | -
+delivered | older unavailable  | delivered | -        | -         | -         | -
+delivered | older withdrawn    | delivered | -        | -         | -         | withdrawn
 delivered | older failed       | delivered | -        | -         | -         | failed
 delivered | older uncertain    | delivered | -        | -         | -         | uncertain
 delivered | older delivered    | delivered | -        | -         | -         | late_confirmation
@@ -59,6 +73,10 @@ delivered | older read         | read      | -        | read      | -         | 
 
 read      | accepted           | read      | -        | -         | -         | -
 read      | postponed          | read      | -        | -         | -         | -
+read      | busy               | read      | -        | -         | -         | -
+read      | unavailable        | read      | -        | -         | -         | -
+read      | unavailable, hop left | read      | -        | -         | -         | -
+read      | withdrawn          | read      | -        | -         | -         | withdrawn
 read      | failed             | read      | -        | -         | -         | failed
 read      | failed, hop left   | read      | -        | -         | -         | failed
 read      | uncertain          | read      | -        | -         | -         | uncertain
@@ -72,6 +90,9 @@ read      | lapsed, sandbox    | read      | -        | -         | -         | 
 read      | lapsed, sms        | read      | -        | -         | -         | -
 read      | older accepted     | read      | -        | -         | -         | -
 read      | older postponed    | read      | -        | -         | -         | -
+read      | older busy         | read      | -        | -         | -         | -
+read      | older unavailable  | read      | -        | -         | -         | -
+read      | older withdrawn    | read      | -        | -         | -         | withdrawn
 read      | older failed       | read      | -        | -         | -         | failed
 read      | older uncertain    | read      | -        | -         | -         | uncertain
 read      | older delivered    | read      | -        | -         | -         | late_confirmation
@@ -79,6 +100,10 @@ read      | older read         | read      | -        | -         | -         | 
 
 expired   | accepted           | expired   | refunded | -         | withdraw  | -
 expired   | postponed          | expired   | refunded | -         | -         | -
+expired   | busy               | expired   | refunded | -         | -         | -
+expired   | unavailable        | expired   | refunded | -         | -         | -
+expired   | unavailable, hop left | expired   | refunded | -         | -         | -
+expired   | withdrawn          | expired   | refunded | -         | -         | withdrawn
 expired   | failed             | expired   | refunded | -         | -         | failed
 expired   | failed, hop left   | expired   | refunded | -         | -         | failed
 expired   | uncertain          | expired   | refunded | -         | -         | uncertain
@@ -92,6 +117,9 @@ expired   | lapsed, sandbox    | expired   | refunded | -         | -         | 
 expired   | lapsed, sms        | expired   | refunded | -         | -         | -
 expired   | older accepted     | expired   | refunded | -         | withdraw  | -
 expired   | older postponed    | expired   | refunded | -         | -         | -
+expired   | older busy         | expired   | refunded | -         | -         | -
+expired   | older unavailable  | expired   | refunded | -         | -         | -
+expired   | older withdrawn    | expired   | refunded | -         | -         | withdrawn
 expired   | older failed       | expired   | refunded | -         | -         | failed
 expired   | older uncertain    | expired   | refunded | -         | -         | uncertain
 expired   | older delivered    | expired   | refunded | -         | -         | late_confirmation
@@ -99,6 +127,10 @@ expired   | older read         | expired   | refunded | -         | -         | 
 
 revoked   | accepted           | revoked   | -        | -         | withdraw  | -
 revoked   | postponed          | revoked   | -        | -         | -         | -
+revoked   | busy               | revoked   | -        | -         | -         | -
+revoked   | unavailable        | revoked   | -        | -         | -         | -
+revoked   | unavailable, hop left | revoked   | -        | -         | -         | -
+revoked   | withdrawn          | revoked   | -        | -         | -         | withdrawn
 revoked   | failed             | revoked   | -        | -         | -         | failed
 revoked   | failed, hop left   | revoked   | -        | -         | -         | failed
 revoked   | uncertain          | revoked   | -        | -         | -         | uncertain
@@ -112,6 +144,9 @@ revoked   | lapsed, sandbox    | revoked   | -        | -         | -         | 
 revoked   | lapsed, sms        | revoked   | -        | -         | -         | -
 revoked   | older accepted     | revoked   | -        | -         | withdraw  | -
 revoked   | older postponed    | revoked   | -        | -         | -         | -
+revoked   | older busy         | revoked   | -        | -         | -         | -
+revoked   | older unavailable  | revoked   | -        | -         | -         | -
+revoked   | older withdrawn    | revoked   | -        | -         | -         | withdrawn
 revoked   | older failed       | revoked   | -        | -         | -         | failed
 revoked   | older uncertain    | revoked   | -        | -         | -         | uncertain
 revoked   | older delivered    | revoked   | -        | -         | -         | late_confirmation
@@ -126,7 +161,7 @@ fn every_event_in_every_delivery_status() {
         assert!(cases.insert((given.to_string(), event.to_string())), "{given}, {event} stands here twice");
         assert_eq!(after(given, event), expected, "{given}, then {event}");
     }
-    assert_eq!(cases.len(), Delivery::ALL.len() * 19);
+    assert_eq!(cases.len(), Delivery::ALL.len() * 26);
 }
 
 /// Brings a message into a delivery status, lets the event happen, and tells what came of it in the table's words.
@@ -161,7 +196,7 @@ fn message_in(given: &str, event: &str) -> (Gate, RequestId, u8) {
     let older = event.starts_with("older");
     let hops: &[&str] = match event {
         "lapsed, sandbox" => &["sandbox"],
-        "failed, hop left" => &["sms", "mail"],
+        "failed, hop left" | "unavailable, hop left" => &["sms", "mail"],
         _ if older => &["sms", "mail"],
         _ => &["sms"],
     };
@@ -190,6 +225,9 @@ fn happen(gate: &mut Gate, id: RequestId, hop: u8, event: &str, secs: u64) {
     match said {
         "accepted" => gate.hear(id, speaker, &[accepted(None)]),
         "postponed" => gate.hear(id, speaker, &[postponed(10)]),
+        "busy" => gate.hear(id, speaker, &[ChannelEvent::Busy { after: Duration::from_secs(10) }]),
+        "unavailable" | "unavailable, hop left" => gate.hear(id, speaker, &[unavailable(10)]),
+        "withdrawn" => gate.hear(id, speaker, &[ChannelEvent::Withdrawn]),
         "failed" | "failed, hop left" => gate.hear(id, speaker, &[failed()]),
         "uncertain" => gate.hear(id, speaker, &[uncertain()]),
         "delivered" => gate.hear(id, speaker, &[ChannelEvent::Delivered]),
@@ -261,7 +299,7 @@ fn due(given: &str, ttl: bool, secs: u64) -> String {
     match (&gate.store.work[..], happened) {
         ([Work::Deliver(_)], []) => "deliver".to_owned(),
         ([Work::Poll(_)], []) => "poll".to_owned(),
-        ([Work::Withdraw(_)], ["expired", "refunded"]) => "expired".to_owned(),
+        ([] | [Work::Withdraw(_)], ["expired", "refunded"]) => "expired".to_owned(),
         ([], events) => cell(events),
         other => panic!("{given} at {secs}: {other:?}"),
     }
@@ -534,6 +572,10 @@ fn accepted(poll_at: Option<Time>) -> ChannelEvent {
 
 fn postponed(secs: u64) -> ChannelEvent {
     ChannelEvent::Postponed { after: Duration::from_secs(secs), reason: "busy".to_owned() }
+}
+
+fn unavailable(secs: u64) -> ChannelEvent {
+    ChannelEvent::Unavailable { after: Duration::from_secs(secs), reason: "503".to_owned() }
 }
 
 fn failed() -> ChannelEvent {

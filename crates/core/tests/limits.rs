@@ -4,8 +4,9 @@
 
 mod support;
 
-use chappe_core::command::{Caller, Reach, Rejection};
+use chappe_core::command::{Caller, Rejection};
 use chappe_core::limits::Rate;
+use chappe_core::route::Reach;
 use chappe_core::{Rules, Time, Verification};
 use std::time::Duration;
 use support::{ALICE, BOB, CODE, Gate, MAGIC, OTHER, OWN, Order, PHONE, START, TWIN, WRONG, rules, to};

@@ -8,16 +8,28 @@
 mod naive;
 mod support;
 
-use chappe_core::command::{Entered, Idempotency, Reach};
+use chappe_core::command::{Entered, Idempotency};
 use chappe_core::ledger::Kind;
+use chappe_core::route::Reach;
+use chappe_core::text::ChannelName;
 use chappe_core::{ChannelEvent, Command, Delivery, Money, RequestId, Work, decide::view};
-use naive::{Naive, News, SINGLE_USE, TWIN_AT, Wish, date};
+use naive::{Errand, FOR_SUBSCRIBERS, Naive, News, SINGLE_USE, TWIN_AT, Wish, date};
 use proptest::prelude::*;
 use proptest::sample::select;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use support::{ALICE, BOB, CODE, Gate, LOCKED, MAGIC, OWN, Order, PHONE, PRICE, TWIN, WRONG, mac, to};
 
-const ROUTES: &[&[&str]] = &[&["sms"], &["sandbox"], &["sms", "mail"], &["mail", "sandbox"]];
+const ROUTES: &[&[&str]] = &[
+    &["sms"],
+    &["sandbox"],
+    &["sms", "mail"],
+    &["mail:30", "sandbox"],
+    &["sms:60", "mail:1", "voice"],
+    &["bot:30", "sms"],
+    &["sms:60", "bot"],
+    &["bot"],
+];
 /// Enough for the limit of a number, and soon spent.
 const FUNDS: i64 = 10 * PRICE;
 /// More than a batch can hand over.
@@ -65,14 +77,34 @@ enum Action {
     Room {
         room: bool,
     },
+    /// A number subscribes, or does no more.
+    Subscribe {
+        phone: &'static str,
+        on: bool,
+    },
 }
 
 fn action() -> impl Strategy<Value = Action> {
     // Around every limit there is: leases, ttls, the grace of single use, windows, a code's life, a day.
     let millis = select(
         &[
-            1, 500, 999, 1_000, 5_000, 10_000, 29_999, 30_000, 30_001, 60_000, 299_000, 300_000, 599_999,
-            600_000, 3_600_000, 86_400_000,
+            1,
+            500,
+            999,
+            1_000,
+            5_000,
+            10_000,
+            29_999,
+            30_000,
+            30_001,
+            60_000,
+            299_000,
+            300_000,
+            599_999,
+            600_000,
+            3_600_000,
+            86_400_000,
+            172_800_000,
         ][..],
     );
     let back = || prop_oneof![6 => 0..3usize, 1 => 0..20usize];
@@ -95,6 +127,8 @@ fn action() -> impl Strategy<Value = Action> {
                 Action::Money { who, micros, reference }
             }),
         1 => prop::bool::weighted(0.7).prop_map(|room| Action::Room { room }),
+        1 => (select(&[OWN, PHONE][..]), any::<bool>())
+            .prop_map(|(phone, on)| Action::Subscribe { phone, on }),
     ]
 }
 
@@ -115,9 +149,12 @@ fn wish() -> impl Strategy<Value = Wish> {
 
 fn news() -> impl Strategy<Value = News> {
     prop_oneof![
-        3 => prop::option::of(select(&[1u8, 10, 60][..]))
-            .prop_map(|ask_after_s| News::Accepted { ask_after_s }),
+        4 => (prop::option::of(0..4u8), prop::option::of(select(&[1u8, 10, 60][..])))
+            .prop_map(|(name, ask_after_s)| News::Accepted { name, ask_after_s }),
+        1 => select(&[1u8, 10, 60][..]).prop_map(|secs| News::Busy { secs }),
         1 => select(&[1u8, 10, 60][..]).prop_map(|secs| News::Postponed { secs }),
+        1 => select(&[1u8, 10, 60][..]).prop_map(|secs| News::Unavailable { secs }),
+        1 => Just(News::Withdrawn),
         2 => Just(News::Failed),
         1 => Just(News::Uncertain),
         3 => Just(News::Delivered),
@@ -171,6 +208,18 @@ impl Pair {
                 self.flush();
                 self.gate.store.lease_room = if *room { ROOM } else { 0 };
                 self.model.room = *room;
+            }
+            Action::Subscribe { phone, on } => {
+                // Also a row that a book has loaded before the batch.
+                self.flush();
+                let subscriber = (ChannelName::parse(FOR_SUBSCRIBERS).unwrap(), support::phone(phone));
+                if *on {
+                    self.gate.store.subscribers.insert(subscriber);
+                    self.model.subscribed.insert(phone);
+                } else {
+                    self.gate.store.subscribers.remove(&subscriber);
+                    self.model.subscribed.remove(phone);
+                }
             }
             Action::Ask { wish, under, times } => {
                 let prior = under.filter(|_| wish.send).and_then(|back| self.pick(back));
@@ -234,6 +283,7 @@ impl Pair {
             callback: wish.callback,
             payload: Some("mine"),
             hops: wish.hops,
+            subscribers_only: &[FOR_SUBSCRIBERS],
             reach: wish.reach,
             key: wish.key.map(idempotency),
             ..to(wish.phone)
@@ -260,13 +310,18 @@ impl Pair {
     fn event(&self, news: News) -> ChannelEvent {
         let reason = String::new();
         match news {
-            News::Accepted { ask_after_s } => ChannelEvent::Accepted {
-                reference: None,
+            News::Accepted { name, ask_after_s } => ChannelEvent::Accepted {
+                reference: name.map(|name| name.to_string()),
                 poll_at: ask_after_s.map(|secs| self.gate.now + Duration::from_secs(secs.into())),
             },
             News::Postponed { secs } => {
                 ChannelEvent::Postponed { after: Duration::from_secs(secs.into()), reason }
             }
+            News::Busy { secs } => ChannelEvent::Busy { after: Duration::from_secs(secs.into()) },
+            News::Unavailable { secs } => {
+                ChannelEvent::Unavailable { after: Duration::from_secs(secs.into()), reason }
+            }
+            News::Withdrawn => ChannelEvent::Withdrawn,
             News::Failed => ChannelEvent::Failed { reason },
             News::Uncertain => ChannelEvent::Uncertain { reason },
             News::Delivered => ChannelEvent::Delivered,
@@ -300,6 +355,9 @@ impl Pair {
             assert_eq!(view(request, self.gate.now), model.look(at));
             self.check_money(expected);
             let Some(letter) = &expected.letter else { continue };
+            let message = request.message.as_ref().unwrap();
+            assert_eq!(usize::from(message.hop), letter.hop, "{request:?}");
+            assert_eq!(message.due_at(), letter.due().map(date), "{request:?}");
             let attempts = request.message.as_ref().map(|message| message.attempts);
             assert_eq!(attempts, Some(letter.wrong_codes() as u8));
             assert!(letter.wrong_codes() <= 5, "attempts are bounded");
@@ -314,6 +372,15 @@ impl Pair {
             assert_eq!(reports, told);
         }
         assert_eq!(store.days, store.recount(), "statistics are a recount");
+        let names = store.channel_references.values();
+        let named: BTreeMap<_, _> = names
+            .map(|named| {
+                ((named.channel.as_str(), named.reference.clone()), (named.request, named.hop.into()))
+            })
+            .collect();
+        let names = model.names.iter();
+        let expected = names.map(|((channel, name), about)| ((*channel, name.to_string()), *about)).collect();
+        assert_eq!(named, expected);
     }
 
     /// Charged iff it cost something; refunded iff it was charged and its delivery expired: whatever the model says.
@@ -326,11 +393,11 @@ impl Pair {
     }
 }
 
-fn asked_for(work: &Work) -> (&'static str, RequestId) {
+fn asked_for(work: &Work) -> Errand {
     match work {
-        Work::Deliver(job) => ("deliver", job.request),
-        Work::Poll(job) => ("poll", job.request),
-        Work::Withdraw(job) => ("withdraw", job.request),
+        Work::Deliver(job) => ("deliver", job.request, job.hop.into()),
+        Work::Poll(job) => ("poll", job.request, job.hop.into()),
+        Work::Withdraw(job) => ("withdraw", job.request, job.hop.into()),
     }
 }
 

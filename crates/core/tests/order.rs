@@ -5,8 +5,9 @@
 mod support;
 
 use chappe_core::book::{Remembered, Sender};
-use chappe_core::command::{Idempotency, Reach, View};
+use chappe_core::command::{Idempotency, View};
 use chappe_core::limits::{Rate, Window};
+use chappe_core::route::Reach;
 use chappe_core::text::Username;
 use chappe_core::{Delivery, Mode, Money, RequestId, Time, command::Rejection};
 use std::time::Duration;

@@ -13,13 +13,17 @@ fn nothing_is_revoked_twice() {
     for (secs, events) in [(599, &["revoked"][..]), (600, &[])] {
         let mut gate = Gate::new();
         let id = gate.sent(&to(PHONE));
-        gate.hear(id, 0, &[ChannelEvent::Delivered]);
+        gate.hear(id, 0, &[accepted(), ChannelEvent::Delivered]);
         gate.at(secs).revoke(id).unwrap();
         assert_eq!(gate.store.work.len(), events.len(), "at {secs}");
         gate.revoke(id).unwrap();
         assert_eq!(gate.store.work, [], "at {secs}");
-        assert_eq!(&gate.store.timeline(id)[3..], events, "at {secs}");
+        assert_eq!(&gate.store.timeline(id)[4..], events, "at {secs}");
     }
+}
+
+fn accepted() -> ChannelEvent {
+    ChannelEvent::Accepted { reference: Some("ref".to_owned()), poll_at: None }
 }
 
 /// Who revokes again changes no row, and the channel is not asked again. A code that was right lives on when its message
@@ -36,7 +40,7 @@ fn a_second_revocation_changes_nothing() {
             match end {
                 "revoked" => gate.at(10).revoke(id).unwrap(),
                 "expired" => gate.at(60).due(id, true),
-                _ => gate.at(10).hear(id, 0, &[ChannelEvent::Delivered]),
+                _ => gate.at(10).hear(id, 0, &[accepted(), ChannelEvent::Delivered]),
             }
             let secs = if end == "over" { 610 } else { 70 };
             let (row, events) = (gate.store.requests[&id].clone(), gate.store.timeline(id).len());

@@ -92,7 +92,7 @@ impl Sum {
 
 /// Every table whose rows are somebody's, those first that others name. `meta` is copied note by note; `phone_window`
 /// is derived, and `node` is each database's own.
-pub(in crate::store) const TABLES: [Table; 10] = [
+pub(in crate::store) const TABLES: [Table; 12] = [
     Table { name: "customer", keys: 1, columns: &[("id", Big), ("name", Text), ("created_at", Big)] },
     Table {
         name: "account",
@@ -169,6 +169,25 @@ pub(in crate::store) const TABLES: [Table; 10] = [
             ("progress_at", Big),
             ("channel_reference", Text),
             ("due_at", Big),
+            ("hop_until", Big),
+        ],
+    },
+    Table {
+        name: "channel_reference",
+        keys: 2,
+        columns: &[("channel", Text), ("reference", Text), ("request_id", Big), ("hop", Small), ("at", Big)],
+    },
+    Table {
+        name: "subscriber",
+        keys: 2,
+        columns: &[
+            ("channel", Text),
+            ("phone_key", Big),
+            ("phone_sealed", Bytes),
+            ("chat_id", Big),
+            ("language", Text),
+            ("blocked", Small),
+            ("created_at", Big),
         ],
     },
     Table {

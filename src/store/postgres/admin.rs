@@ -2,7 +2,7 @@
 
 use super::{StoreError, Writer};
 use crate::store::columns::{allowed_column, seal_phone};
-use crate::store::records::{NewToken, TokenUse};
+use crate::store::records::{NewToken, PurgeBefore, TokenUse};
 use crate::vault::{Purpose, Vault};
 use chappe_core::text::Username;
 use chappe_core::{AccountId, Mode, Phone, RequestId, Time, TokenId};
@@ -15,7 +15,11 @@ const PURGE_ROWS: i64 = 1_000;
 
 impl Writer {
     /// A single statement. Says how many rows it touched.
-    async fn execute(&mut self, text: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, StoreError> {
+    pub(super) async fn execute(
+        &mut self,
+        text: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, StoreError> {
         let session = self.connected().await?;
         let done = session.client.execute(text, parameters).await;
         self.session = Some(session);
@@ -123,12 +127,7 @@ impl Writer {
     }
 
     /// See [`super::super::Store::purge`].
-    pub async fn purge(
-        &mut self,
-        keys_before: Time,
-        failures_before: Time,
-        codes_before: Time,
-    ) -> Result<bool, StoreError> {
+    pub async fn purge(&mut self, before: PurgeBefore) -> Result<bool, StoreError> {
         // What a batch has in hand is left for the next time. Windows are purged as wrong codes are: the longest window
         // that can be set for either is what makes a row old.
         let keys = "DELETE FROM idempotency USING
@@ -144,13 +143,24 @@ impl Writer {
                            (SELECT number_key FROM phone_window WHERE last_at < $1 LIMIT $2
                             FOR UPDATE SKIP LOCKED) AS old
                        WHERE phone_window.number_key = old.number_key AND phone_window.last_at < $1";
-        let windows_before = keys_before.min(failures_before) - self.sends_window;
+        let references = "DELETE FROM channel_reference USING
+                              (SELECT channel, reference FROM channel_reference WHERE at < $1 LIMIT $2
+                               FOR UPDATE SKIP LOCKED) AS old
+                          WHERE channel_reference.channel = old.channel AND channel_reference.reference = old.reference
+                            AND channel_reference.at < $1";
+        let windows_before = before.keys.min(before.failures) - self.sends_window;
+        let steps = [
+            (keys, before.keys),
+            (failures, before.failures),
+            (windows, windows_before),
+            (references, before.references),
+        ];
         let mut more = false;
-        for (step, before) in [(keys, keys_before), (failures, failures_before), (windows, windows_before)] {
+        for (step, before) in steps {
             let forgotten = self.execute(step, &[&before.micros(), &PURGE_ROWS]).await?;
             more |= forgotten == PURGE_ROWS as u64;
         }
-        Ok(self.wipe_codes(None, codes_before).await? || more)
+        Ok(self.wipe_codes(None, before.codes).await? || more)
     }
 
     /// See [`super::super::Store::clear_sandbox`].

@@ -63,10 +63,26 @@ pub(super) async fn load(
         .iter()
         .map(|(mode, phone)| (window_key(vault.phone_key(*phone), *mode), (*mode, *phone)))
         .collect();
+    let subscriber_channels: Vec<&str> =
+        keys.subscribers.iter().map(|(channel, _)| channel.as_str()).collect();
+    let subscriber_keys: Vec<i64> =
+        keys.subscribers.iter().map(|(_, phone)| vault.phone_key(*phone)).collect();
     let windows: Vec<i64> = numbers.keys().copied().collect();
 
     // All at once on the wire, carried out one after the other.
-    let (begun, lane, accounts, requests, failures, senders, remembered, reports, references, windows) = tokio::join!(
+    let (
+        begun,
+        lane,
+        accounts,
+        requests,
+        failures,
+        senders,
+        remembered,
+        reports,
+        references,
+        subscribers,
+        windows,
+    ) = tokio::join!(
         biased;
         client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
         all(client, &statements.lane, [&lanes], lanes.len()),
@@ -77,11 +93,13 @@ pub(super) async fn load(
         all(client, &statements.remembered, [&remembered_accounts, &remembered_keys], remembered_keys.len()),
         all(client, &statements.reports, [&report_requests, &report_seqs], report_seqs.len()),
         all(client, &statements.references, [&references], references.len()),
+        all(client, &statements.subscribers, [&subscriber_channels, &subscriber_keys], subscriber_keys.len()),
         all(client, &statements.windows, [&windows], windows.len()),
     );
     // In their order: the first that failed says why, the later ones only that something did.
     begun.map_err(Failed::Database)?;
-    let tables = [lane, accounts, requests, failures, senders, remembered, reports, references, windows];
+    let tables =
+        [lane, accounts, requests, failures, senders, remembered, reports, references, subscribers, windows];
     let tables = tables.into_iter().collect::<Result<Vec<_>, _>>().map_err(Failed::Database)?;
     book(vault, keys, &numbers, &tables).map_err(Failed::Store)
 }
@@ -102,7 +120,8 @@ fn book(
     numbers: &BTreeMap<i64, (Mode, Phone)>,
     tables: &[Vec<Row>],
 ) -> Result<Loaded, StoreError> {
-    let [lane, accounts, requests, failures, senders, remembered, reports, references, windows] = tables
+    let [lane, accounts, requests, failures, senders, remembered, reports, references, subscribers, windows] =
+        tables
     else {
         return Err(StoreError::Other("a table was not read".to_owned()));
     };
@@ -157,6 +176,7 @@ fn book(
     for row in references {
         book.put_reference(get(row, 0)?);
     }
+    put_subscribers(vault, keys, subscribers, &mut book)?;
     for row in windows {
         let key: i64 = get(row, 0)?;
         if let Some((mode, phone)) = numbers.get(&key) {
@@ -166,4 +186,18 @@ fn book(
     }
     let holder = lane.first().map(|row| get::<Option<String>>(row, 0)).transpose()?.flatten();
     Ok(Loaded { book, stored, holder })
+}
+
+fn put_subscribers(vault: &Vault, keys: &Keys, rows: &[Row], book: &mut Book) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let asked: BTreeMap<(&str, i64), _> =
+        keys.subscribers.iter().map(|asked| ((asked.0.as_str(), vault.phone_key(asked.1)), asked)).collect();
+    for row in rows {
+        if let Some((channel, phone)) = asked.get(&(get(row, 0)?, get(row, 1)?)) {
+            book.put_subscriber(channel.clone(), *phone);
+        }
+    }
+    Ok(())
 }

@@ -10,7 +10,8 @@ use tokio::runtime::Handle;
 use tokio_postgres::Client;
 use tokio_postgres::GenericClient;
 
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_start.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_start.sql"), include_str!("migrations/0002_channels.sql")];
 
 /// Any number, the same for every server: who migrates holds the lock of this name.
 const LOCK: i64 = 0x0043_6861_7070_6500;

@@ -19,6 +19,7 @@ mod reads;
 mod rows;
 mod save;
 mod statements;
+mod subscribers;
 
 pub use bell::{Bell, TEXT_MAX_BYTES};
 pub use migrate::bring_up_to_date;

@@ -29,7 +29,11 @@ fn bound(limit: usize) -> i64 {
 }
 
 impl Reader {
-    async fn query(&self, text: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, StoreError> {
+    pub(super) async fn query(
+        &self,
+        text: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, StoreError> {
         match ask(&self.connection().await?, text, parameters).await {
             // A read may be done twice: nobody needs to hear that a connection was lost while there is another.
             Err(error) if nature(&error) == Nature::Lost => {

@@ -13,6 +13,7 @@ use chappe_core::report::Report;
 use chappe_core::request::Message;
 use chappe_core::{Book, Request, Time};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement};
 
@@ -48,13 +49,14 @@ pub(super) async fn save(
         writes.watch(writes.put_remembered()),
         writes.watch(writes.insert_reports(&new_reports)),
         writes.watch(writes.update_reports(&old_reports)),
+        writes.watch(writes.put_channel_references()),
         writes.watch(writes.add_days()),
         writes.watch(writes.mark(mark)),
         writes.end(),
     );
-    let (a, b, c, d, e, f, g, h, i, j, k, l, ended) = results;
+    let (a, b, c, d, e, f, g, h, i, j, k, l, m, ended) = results;
     // In their order: the first that failed says why, the later ones only that something did.
-    let failed = [a, b, c, d, e, f, g, h, i, j, k, l].into_iter().find_map(Result::err);
+    let failed = [a, b, c, d, e, f, g, h, i, j, k, l, m].into_iter().find_map(Result::err);
     Saved { failed, ended }
 }
 
@@ -292,6 +294,26 @@ impl Writes<'_> {
         self.execute(&self.statements.update_reports, &arrays).await
     }
 
+    async fn put_channel_references(&self) -> Result<(), Error> {
+        // One statement cannot put a name twice; whoever comes last in the batch has it.
+        let named: BTreeMap<_, _> = self
+            .book
+            .channel_references()
+            .iter()
+            .map(|named| ((named.channel.as_str(), clean(&named.reference)), named))
+            .collect();
+        if named.is_empty() {
+            return Ok(());
+        }
+        let channels: Vec<&str> = named.keys().map(|(channel, _)| *channel).collect();
+        let references: Vec<&str> = named.keys().map(|(_, reference)| reference.as_str()).collect();
+        let requests: Vec<i64> = named.values().map(|named| named.request.number()).collect();
+        let hops: Vec<i16> = named.values().map(|named| named.hop.into()).collect();
+        let moments: Vec<i64> = named.values().map(|named| named.at.micros()).collect();
+        let arrays: [&(dyn ToSql + Sync); 5] = [&channels, &references, &requests, &hops, &moments];
+        self.execute(&self.statements.put_channel_references, &arrays).await
+    }
+
     async fn add_days(&self) -> Result<(), Error> {
         let rows: Vec<_> = self.book.statistics().into_iter().collect();
         if rows.is_empty() {
@@ -350,6 +372,7 @@ struct Changing<'rows> {
     progress_at: Vec<Option<i64>>,
     channel_reference: Vec<Option<String>>,
     due_at: Vec<Option<i64>>,
+    hop_until: Vec<Option<i64>>,
 }
 
 impl<'rows> Changing<'rows> {
@@ -393,11 +416,12 @@ impl<'rows> Changing<'rows> {
             progress_at: of_message(rows, |message| progress_columns(message.progress).1),
             channel_reference: of_message(rows, |message| message.channel_reference.as_deref().map(clean)),
             due_at: of_message(rows, |message| message.due_at().map(Time::micros)),
+            hop_until: of_message(rows, |message| message.hop_until.map(Time::micros)),
         }
     }
 
     /// In the order of the statement's columns.
-    fn arrays(&self) -> [&(dyn ToSql + Sync); 26] {
+    fn arrays(&self) -> [&(dyn ToSql + Sync); 27] {
         [
             &self.token_id,
             &self.refunded,
@@ -425,6 +449,7 @@ impl<'rows> Changing<'rows> {
             &self.progress_at,
             &self.channel_reference,
             &self.due_at,
+            &self.hop_until,
         ]
     }
 }

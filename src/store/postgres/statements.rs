@@ -30,6 +30,7 @@ pub(super) struct Load {
     pub(super) remembered: Statement,
     pub(super) reports: Statement,
     pub(super) references: Statement,
+    pub(super) subscribers: Statement,
     pub(super) windows: Statement,
 }
 
@@ -49,7 +50,18 @@ impl Load {
              ORDER BY id FOR NO KEY UPDATE",
             rows::ACCOUNT
         );
-        let (lane, accounts, requests, failures, senders, remembered, reports, references, windows) = tokio::try_join!(
+        let (
+            lane,
+            accounts,
+            requests,
+            failures,
+            senders,
+            remembered,
+            reports,
+            references,
+            subscribers,
+            windows,
+        ) = tokio::try_join!(
             client.prepare("SELECT holder FROM node WHERE lane = ANY($1::smallint[]) FOR NO KEY UPDATE"),
             client.prepare(&accounts),
             client.prepare(&requests),
@@ -69,11 +81,26 @@ impl Load {
             client.prepare(&reports),
             client.prepare("SELECT reference FROM transfer WHERE reference = ANY($1::text[])"),
             client.prepare(
+                "SELECT channel, phone_key FROM subscriber
+                 WHERE (channel, phone_key) IN (SELECT * FROM unnest($1::text[], $2::bigint[])) AND blocked = 0"
+            ),
+            client.prepare(
                 "SELECT number_key, moments FROM phone_window WHERE number_key = ANY($1::bigint[])
                  ORDER BY number_key FOR UPDATE"
             ),
         )?;
-        Ok(Load { lane, accounts, requests, failures, senders, remembered, reports, references, windows })
+        Ok(Load {
+            lane,
+            accounts,
+            requests,
+            failures,
+            senders,
+            remembered,
+            reports,
+            references,
+            subscribers,
+            windows,
+        })
     }
 }
 
@@ -115,6 +142,7 @@ const REQUEST: Columns = &[
     ("progress_at", "bigint"),
     ("channel_reference", "text"),
     ("due_at", "bigint"),
+    ("hop_until", "bigint"),
 ];
 /// How many columns of a request, after its id, never change.
 const REQUEST_FIXED: usize = 8;
@@ -171,6 +199,14 @@ const IDEMPOTENCY: Columns = &[
     ("at", "bigint"),
 ];
 
+const CHANNEL_REFERENCE: Columns = &[
+    ("channel", "text"),
+    ("reference", "text"),
+    ("request_id", "bigint"),
+    ("hop", "smallint"),
+    ("at", "bigint"),
+];
+
 const FAILURE: Columns =
     &[("account_id", "bigint"), ("phone_key", "bigint"), ("moments", "text"), ("last_at", "bigint")];
 
@@ -205,6 +241,7 @@ pub(super) struct Save {
     pub(super) put_remembered: Statement,
     pub(super) insert_reports: Statement,
     pub(super) update_reports: Statement,
+    pub(super) put_channel_references: Statement,
     pub(super) add_days: Statement,
     pub(super) mark: Statement,
 }
@@ -238,6 +275,8 @@ impl Save {
             + " ON CONFLICT (account_id, day, country, channel) DO UPDATE SET "
             + &join(add);
         let put_failures = insert("phone_failure", FAILURE) + &replace(FAILURE, 2);
+        let put_channel_references =
+            insert("channel_reference", CHANNEL_REFERENCE) + &replace(CHANNEL_REFERENCE, 2);
         let put_remembered = insert("idempotency", IDEMPOTENCY) + &replace(IDEMPOTENCY, 2);
         let (insert_requests, insert_transfers) = (insert("request", REQUEST), insert("transfer", TRANSFER));
         let (insert_windows, insert_reports) = (insert("phone_window", WINDOW), insert("report", REPORT));
@@ -261,11 +300,20 @@ impl Save {
             client.prepare(&insert_windows),
             client.prepare(&update_windows),
         )?;
-        let (put_failures, put_remembered, insert_reports, update_reports, add_days, mark) = tokio::try_join!(
+        let (
+            put_failures,
+            put_remembered,
+            insert_reports,
+            update_reports,
+            put_channel_references,
+            add_days,
+            mark,
+        ) = tokio::try_join!(
             client.prepare(&put_failures),
             client.prepare(&put_remembered),
             client.prepare(&insert_reports),
             client.prepare(&update_reports),
+            client.prepare(&put_channel_references),
             client.prepare(&add_days),
             client.prepare(node::MARK),
         )?;
@@ -280,6 +328,7 @@ impl Save {
             put_remembered,
             insert_reports,
             update_reports,
+            put_channel_references,
             add_days,
             mark,
         })

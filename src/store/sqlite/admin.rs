@@ -3,7 +3,7 @@
 use super::rows::seal_phone;
 use super::{StoreError, Writer};
 use crate::store::columns::allowed_column;
-use crate::store::records::{NewToken, TokenUse};
+use crate::store::records::{NewToken, PurgeBefore, TokenUse};
 use crate::vault::Purpose;
 use chappe_core::text::Username;
 use chappe_core::{AccountId, Mode, Phone, RequestId, Time, TokenId};
@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 const PURGE_ROWS: usize = 1_000;
 
 impl Writer {
-    fn write<R>(
+    pub(super) fn write<R>(
         &mut self,
         write: impl FnOnce(&Transaction<'_>) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
@@ -144,23 +144,21 @@ impl Writer {
     }
 
     /// See [`super::super::Store::purge`].
-    pub fn purge(
-        &mut self,
-        keys_before: Time,
-        failures_before: Time,
-        codes_before: Time,
-    ) -> Result<bool, StoreError> {
+    pub fn purge(&mut self, before: PurgeBefore) -> Result<bool, StoreError> {
         let keys = "DELETE FROM idempotency WHERE (account_id, key) IN
                         (SELECT account_id, key FROM idempotency WHERE at < ?1 LIMIT ?2)";
         let failures = "DELETE FROM phone_failure WHERE (account_id, phone_key) IN
                             (SELECT account_id, phone_key FROM phone_failure WHERE last_at < ?1 LIMIT ?2)";
+        let references = "DELETE FROM channel_reference WHERE (channel, reference) IN
+                              (SELECT channel, reference FROM channel_reference WHERE at < ?1 LIMIT ?2)";
+        let steps = [(keys, before.keys), (failures, before.failures), (references, before.references)];
         let mut more = false;
-        for (step, before) in [(keys, keys_before), (failures, failures_before)] {
+        for (step, before) in steps {
             let forgotten =
                 self.connection.prepare_cached(step)?.execute(params![before.micros(), PURGE_ROWS])?;
             more |= forgotten == PURGE_ROWS;
         }
-        Ok(self.wipe_codes(None, codes_before)? || more)
+        Ok(self.wipe_codes(None, before.codes)? || more)
     }
 
     /// See [`super::super::Store::clear_sandbox`].

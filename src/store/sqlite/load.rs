@@ -31,6 +31,7 @@ impl Stored {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     hop: Option<u8>,
+    hop_until: Option<Time>,
     with_code: bool,
 }
 
@@ -38,7 +39,11 @@ impl Shape {
     pub(super) fn of(request: &Request) -> Shape {
         let message = request.message.as_ref();
         let with_code = message.is_some_and(|message| message.code.is_some());
-        Shape { hop: message.map(|message| message.hop), with_code }
+        Shape {
+            hop: message.map(|message| message.hop),
+            hop_until: message.and_then(|message| message.hop_until),
+            with_code,
+        }
     }
 }
 
@@ -82,6 +87,7 @@ pub(super) fn load(
     load_senders(connection, keys, book)?;
     load_remembered(connection, keys, book)?;
     load_reports(connection, keys, book)?;
+    load_subscribers(connection, vault, keys, book)?;
     for reference in &keys.references {
         let find = "SELECT 1 FROM transfer WHERE reference = ?1";
         if connection.query_row(find, [reference], |_| Ok(())).optional()?.is_some() {
@@ -89,6 +95,24 @@ pub(super) fn load(
         }
     }
     Ok(stored)
+}
+
+/// Whether numbers have subscribed to channels.
+fn load_subscribers(
+    connection: &Connection,
+    vault: &Vault,
+    keys: &Keys,
+    book: &mut Book,
+) -> Result<(), StoreError> {
+    for (channel, phone) in &keys.subscribers {
+        let mut find = connection.prepare_cached(
+            "SELECT 1 FROM subscriber WHERE channel = ?1 AND phone_key = ?2 AND blocked = 0",
+        )?;
+        if find.exists(params![channel.as_str(), vault.phone_key(*phone)])? {
+            book.put_subscriber(channel.clone(), *phone);
+        }
+    }
+    Ok(())
 }
 
 fn find_request(

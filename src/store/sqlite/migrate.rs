@@ -7,7 +7,8 @@ use crate::vault::Vault;
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_start.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_start.sql"), include_str!("migrations/0002_channels.sql")];
 
 /// Brings the database in `directory`, which must exist, up to date; or only says what that would do.
 pub fn bring_up_to_date(directory: &Path, vault: &Vault, only_look: bool) -> Result<Migration, StoreError> {

@@ -13,6 +13,7 @@ mod reads;
 mod recent;
 mod rows;
 mod save;
+mod subscribers;
 
 pub use backup::back_up;
 pub use migrate::bring_up_to_date;

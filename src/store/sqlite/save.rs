@@ -21,6 +21,7 @@ pub(super) fn save(
     save_money(connection, book)?;
     save_windows(connection, vault, book)?;
     save_reports(connection, book)?;
+    save_channel_references(connection, book)?;
     save_statistics(connection, book)
 }
 
@@ -50,9 +51,9 @@ const INSERT_REQUEST: &str = "INSERT INTO request
     (id, account_id, token_id, phone_key, phone_sealed, country, created_at, cost, refunded, ability_checked, route,
      channel, reports, events, timeline, sender, payload, callback_url, ttl_s, code_mac, code_sealed, sent_at, delivery,
      delivery_at, code_expires_at, verified_at, last_check, last_check_at, attempts, hop, progress, progress_at,
-     channel_reference, due_at)
+     channel_reference, due_at, hop_until)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
-        ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)";
+        ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)";
 
 const UPDATE_REQUEST: &str = "UPDATE request SET refunded = ?2, reports = ?3, events = events + ?4,
         timeline = timeline || ?5, delivery = ?6, delivery_at = ?7, code_expires_at = ?8, verified_at = ?9,
@@ -105,6 +106,7 @@ fn insert_request(
         progress.and_then(|(_, at)| at),
         message.and_then(|message| message.channel_reference.as_deref()),
         message.and_then(Message::due_at).map(Time::micros),
+        message.and_then(|message| message.hop_until).map(Time::micros),
     ])?;
     Ok(())
 }
@@ -139,7 +141,8 @@ fn update_shape(connection: &Connection, vault: &Vault, request: &Request) -> Re
     let number = request.id.number();
     let mut update = connection.prepare_cached(
         "UPDATE request SET token_id = ?2, route = ?3, channel = ?4, hop = ?5, sender = ?6, payload = ?7,
-             callback_url = ?8, ttl_s = ?9, code_mac = ?10, code_sealed = ?11, sent_at = ?12, delivery = ?13
+             callback_url = ?8, ttl_s = ?9, code_mac = ?10, code_sealed = ?11, sent_at = ?12, delivery = ?13,
+             hop_until = ?14
          WHERE id = ?1",
     )?;
     update.execute(params![
@@ -156,6 +159,7 @@ fn update_shape(connection: &Connection, vault: &Vault, request: &Request) -> Re
         sealed_code(vault, number, message),
         message.sent_at.micros(),
         message.delivery.as_str(),
+        message.hop_until.map(Time::micros),
     ])?;
     Ok(())
 }
@@ -276,6 +280,24 @@ fn insert_report(connection: &Connection, book: &Book, report: &Report) -> Resul
         report.due_at.micros(),
         report.leased,
     ])?;
+    Ok(())
+}
+
+fn save_channel_references(connection: &Connection, book: &Book) -> Result<(), StoreError> {
+    for named in book.channel_references() {
+        // A provider may give a name out again after a while: it then means the newer message.
+        let mut put = connection.prepare_cached(
+            "INSERT OR REPLACE INTO channel_reference (channel, reference, request_id, hop, at)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        put.execute(params![
+            named.channel.as_str(),
+            named.reference,
+            named.request.number(),
+            named.hop,
+            named.at.micros(),
+        ])?;
+    }
     Ok(())
 }
 

@@ -49,7 +49,7 @@ pub fn decide(rules: &Rules, book: &mut Book, command: &Command) -> Result<Outco
         Command::CheckStatus { caller, now, request, entered } => {
             verify::check_status(rules, book, *caller, *now, *request, entered.as_ref())
         }
-        Command::Revoke { caller, now, request } => verify::revoke(book, *caller, *now, *request),
+        Command::Revoke { caller, now, request } => verify::revoke(rules, book, *caller, *now, *request),
         Command::Balance { caller } => Ok(Outcome::Balance(account(book, *caller)?.balance)),
         Command::Channel { now, request, hop, events } => {
             events.iter().for_each(|event| deliver::hear(rules, book, *now, *request, *hop, event));

@@ -5,7 +5,7 @@ use super::{Rules, account, deliver, money, own_request, request_outcome, view};
 use crate::account::Account;
 use crate::book::Book;
 use crate::command::{
-    Caller, CheckSendAbility, MessageParams, Outcome, Reach, Rejection, Route, SendVerificationMessage, View,
+    Caller, CheckSendAbility, MessageParams, Outcome, Rejection, SendVerificationMessage, View,
 };
 use crate::ids::RequestId;
 use crate::limits::{Limit, Window};
@@ -13,8 +13,11 @@ use crate::money::Money;
 use crate::phone::{Country, Phone};
 use crate::planted::{self, Bug};
 use crate::request::{Delivery, Message, Progress, Request};
+use crate::route::{Hop, Reach, Route};
+use crate::text::ChannelName;
 use crate::time::Time;
 use crate::timeline::What;
+use std::sync::Arc;
 
 pub(super) fn check_send_ability(
     rules: &Rules,
@@ -27,9 +30,9 @@ pub(super) fn check_send_ability(
     }
     take_rate(rules, book, caller, phone, route, now)?;
     let cost = affordable(rules, account(book, caller)?, phone)?;
-    reachable(route)?;
+    let Reachable { hops, .. } = reachable(book, route, phone)?;
 
-    let request = new_request(new_id, caller, (phone, country), cost, route, now);
+    let request = new_request(new_id, caller, (phone, country), cost, hops, now);
     let mut request = Request { ability_checked: true, ..request };
     request.log(now, What::Checked);
     money::charge(book, &mut request, now)?;
@@ -79,22 +82,26 @@ pub(super) fn send_message(
         Some(_) => Money::ZERO,
         None => affordable(rules, account(book, caller)?, phone)?,
     };
-    reachable(route)?;
+    let Reachable { hops, skipped } = reachable(book, route, phone)?;
 
     let id = prior.unwrap_or(new_id);
     let mut request = match book.requests.get(&id) {
         Some(request) => request.clone(),
-        None => new_request(id, caller, (phone, country), cost, route, now),
+        None => new_request(id, caller, (phone, country), cost, hops.clone(), now),
     };
     if prior.is_none() {
         money::charge(book, &mut request, now)?;
     }
     // The token that sends is the one whose digest signs the reports.
     request.token = caller.token;
-    request.route = route.hops.clone();
+    request.route = hops;
     let payload = params.payload.clone();
     request.message = Some(new_message(rules, params, now));
+    request.start_hop(now);
     request.log(now, What::Sent(request.channel().clone()));
+    for channel in skipped {
+        request.log(now, What::Skipped(channel, NO_SUBSCRIBER.to_owned()));
+    }
     deliver::lease(rules, book, &mut request, now);
     if limited {
         book.change_sends(caller.mode, phone).record(rules.sends_per_phone, now);
@@ -158,8 +165,34 @@ fn affordable(rules: &Rules, account: &Account, phone: Phone) -> Result<Money, R
     if funds < price { Err(Rejection::BalanceNotEnough) } else { Ok(price) }
 }
 
-fn reachable(route: &Route) -> Result<(), Rejection> {
-    if route.reach == Reach::No { Err(Rejection::PhoneNumberNotAvailable) } else { Ok(()) }
+/// Why a channel that serves subscribers alone was left out.
+const NO_SUBSCRIBER: &str = "the number has not subscribed";
+
+/// What of a route can reach a number.
+struct Reachable {
+    hops: Arc<[Hop]>,
+    skipped: Vec<ChannelName>,
+}
+
+fn reachable(book: &Book, route: &Route, phone: Phone) -> Result<Reachable, Rejection> {
+    if route.reach == Reach::No {
+        return Err(Rejection::PhoneNumberNotAvailable);
+    }
+    if route.subscribers_only.is_empty() {
+        return Ok(Reachable { hops: route.hops.clone(), skipped: Vec::new() });
+    }
+    let reaches = |hop: &&Hop| {
+        let may_reach = !route.is_subscribers_only(&hop.channel) || planted::is(Bug::SentToStrangers);
+        may_reach || book.subscribers.contains(&(hop.channel.clone(), phone))
+    };
+    let (hops, skipped): (Vec<_>, Vec<_>) = route.hops.iter().partition(reaches);
+    if hops.is_empty() {
+        return Err(Rejection::PhoneNumberNotAvailable);
+    }
+    Ok(Reachable {
+        hops: hops.into_iter().cloned().collect(),
+        skipped: skipped.into_iter().map(|hop| hop.channel.clone()).collect(),
+    })
 }
 
 fn new_request(
@@ -167,7 +200,7 @@ fn new_request(
     caller: Caller,
     (phone, country): (Phone, Country),
     cost: Money,
-    route: &Route,
+    route: Arc<[Hop]>,
     created_at: Time,
 ) -> Request {
     Request {
@@ -180,7 +213,7 @@ fn new_request(
         cost,
         refunded: false,
         ability_checked: false,
-        route: route.hops.clone(),
+        route,
         message: None,
         reports: 0,
         events_stored: 0,
@@ -204,6 +237,7 @@ fn new_message(rules: &Rules, params: &MessageParams, now: Time) -> Message {
         last_check: None,
         attempts: 0,
         hop: 0,
+        hop_until: None,
         progress: Progress::Queued(now),
         channel_reference: None,
     }

@@ -92,6 +92,7 @@ fn record_verdict(
 }
 
 pub(super) fn revoke(
+    rules: &Rules,
     book: &mut Book,
     caller: Caller,
     now: Time,
@@ -104,16 +105,17 @@ pub(super) fn revoke(
         return Ok(Outcome::Revoked);
     }
     let Some(request) = book.change_request(id) else { return Ok(Outcome::Revoked) };
-    let job = deliver::job(request, now);
     let Some(message) = &mut request.message else { return Ok(Outcome::Revoked) };
     let withdrawn = message.revoke(now);
     request.log(now, What::Revoked);
+    let withdraw = deliver::take_back(rules, request, now);
+    book.work.extend(withdraw.map(Work::Withdraw));
+    let Some(request) = book.change_request(id) else { return Ok(Outcome::Revoked) };
     if withdrawn {
         deliver::wipe_code(request);
         if !planted::is(Bug::SilentRevocation) {
             report::make(book, id, now);
         }
     }
-    book.work.extend(job.map(Work::Withdraw));
     Ok(Outcome::Revoked)
 }

@@ -27,20 +27,34 @@ pub(crate) struct Wish {
     pub(crate) under: Option<RequestId>,
     pub(crate) ttl_s: Option<u16>,
     pub(crate) callback: bool,
+    /// Channels with their waits, such as `bot:30`.
     pub(crate) hops: &'static [&'static str],
-    pub(crate) reach: chappe_core::command::Reach,
+    pub(crate) reach: chappe_core::route::Reach,
     pub(crate) key: Option<(u8, u8)>,
 }
 
 /// What a channel says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum News {
-    Accepted { ask_after_s: Option<u8> },
-    Postponed { secs: u8 },
+    /// `name`: the channel calls it the so-manieth.
+    Accepted {
+        name: Option<u8>,
+        ask_after_s: Option<u8>,
+    },
+    Busy {
+        secs: u8,
+    },
+    Postponed {
+        secs: u8,
+    },
+    Unavailable {
+        secs: u8,
+    },
     Failed,
     Uncertain,
     Delivered,
     Read,
+    Withdrawn,
 }
 
 /// Who has the message.
@@ -49,6 +63,8 @@ enum Holder {
     Queue(Moment),
     Worker(Moment),
     Channel(Option<Moment>),
+    /// Its channel is asked to give it back, at this moment again.
+    Recall(Moment),
     Nobody,
 }
 
@@ -57,9 +73,13 @@ pub(crate) struct Letter {
     sent: Moment,
     ttl_s: Option<u16>,
     callback: bool,
-    hops: &'static [&'static str],
-    hop: usize,
+    hops: Vec<&'static str>,
+    pub(crate) hop: usize,
+    /// When that hop got its turn, as long as that will end by itself.
+    turn: Option<Moment>,
     holder: Holder,
+    /// What that hop's channel calls it.
+    name: Option<u8>,
     delivered: Option<Moment>,
     read: Option<Moment>,
     given_up: Option<Moment>,
@@ -91,12 +111,24 @@ pub(crate) struct Naive {
     /// Whether a worker is free.
     pub(crate) room: bool,
     /// What is to be done, in order.
-    pub(crate) work: Vec<(&'static str, RequestId)>,
+    pub(crate) work: Vec<Errand>,
+    /// The numbers that have subscribed to [`FOR_SUBSCRIBERS`].
+    pub(crate) subscribed: BTreeSet<&'static str>,
+    /// Which hop of which message a channel has given a name last.
+    pub(crate) names: BTreeMap<(&'static str, u8), (RequestId, usize)>,
     texts: Vec<(bool, &'static str, Moment)>,
     misses: Vec<(usize, &'static str, Moment)>,
     answers: BTreeMap<(usize, u8), (u8, Moment, View)>,
     references: BTreeSet<u8>,
 }
+
+/// What is to be done, of which message, and by which hop.
+pub(crate) type Errand = (&'static str, RequestId, usize);
+
+/// The channel that reaches nobody but who has subscribed.
+pub(crate) const FOR_SUBSCRIBERS: &str = "bot";
+/// How long messages are asked back.
+const RECALL: Moment = 48 * HOUR as i64 * SECOND;
 
 /// The third account is the first one's test twin; the second wants codes to be good for one use.
 pub(crate) const TWIN_AT: usize = 2;
@@ -112,7 +144,7 @@ impl Naive {
     }
 
     pub(crate) fn ask(&mut self, wish: &Wish, new_id: RequestId) -> Said {
-        use chappe_core::command::Reach;
+        use chappe_core::route::Reach;
         let now = self.now;
         if let Some((key, body)) = wish.key
             && let Some((first_body, at, view)) = self.answers.get(&(wish.who, key))
@@ -146,7 +178,10 @@ impl Naive {
         if prior.is_none() && self.purses[wish.who] < price {
             return Err(Rejection::BalanceNotEnough);
         }
-        if wish.reach == Reach::No {
+        let reaches =
+            |hop: &&'static str| channel(hop) != FOR_SUBSCRIBERS || self.subscribed.contains(wish.phone);
+        let hops: Vec<_> = wish.hops.iter().copied().filter(|hop| reaches(hop)).collect();
+        if wish.reach == Reach::No || hops.is_empty() {
             return Err(Rejection::PhoneNumberNotAvailable);
         }
 
@@ -157,8 +192,7 @@ impl Naive {
             self.requests.len() - 1
         });
         if wish.send {
-            let (ttl_s, callback, hops) = (wish.ttl_s, wish.callback, wish.hops);
-            self.requests[at].letter = Some(Letter::new(now, ttl_s, callback, hops));
+            self.requests[at].letter = Some(Letter::new(now, wish.ttl_s, wish.callback, hops));
             self.hand_over(at);
             if !is_magic(wish.phone) {
                 self.texts.push((test, wish.phone, now));
@@ -217,13 +251,15 @@ impl Naive {
         let now = self.now;
         if let Some(letter) = &mut self.requests[at].letter {
             let arrived = matches!(letter.status().0, Delivery::Delivered | Delivery::Read);
-            if letter.status().0 == Delivery::Sent || (arrived && now < letter.code_end()) {
-                self.work.push(("withdraw", id));
-            }
+            let (open, alive) = (letter.status().0 == Delivery::Sent, now < letter.code_end());
             letter.void(now);
-            if letter.status().0 == Delivery::Sent {
+            if open {
                 letter.withdrawn = Some(now);
+                letter.holder = Holder::Nobody;
                 letter.report(now);
+            }
+            if open || (arrived && alive) {
+                self.recall(at);
             }
         }
         Ok(Outcome::Revoked)
@@ -245,24 +281,45 @@ impl Naive {
         let after = |secs: u8| now + i64::from(secs) * SECOND;
         let (status, current) = (letter.status().0, hop == letter.hop);
         let open = status == Delivery::Sent;
+        let falls_back = current && open && hop + 1 < letter.hops.len() && letter.is_of_use(now);
+        let untaken = matches!(letter.holder, Holder::Queue(_) | Holder::Worker(_));
+        let called = channel(letter.hops[hop]);
         match news {
-            News::Accepted { .. } if matches!(status, Delivery::Expired | Delivery::Revoked) => {
-                self.work.push(("withdraw", id));
+            News::Accepted { name, ask_after_s } => {
+                if let (Some(name), false) = (name, called == "sandbox") {
+                    self.names.insert((called, name), (id, hop));
+                }
+                if current {
+                    letter.name = name.or(letter.name);
+                }
+                if matches!(status, Delivery::Expired | Delivery::Revoked) {
+                    if current {
+                        self.recall(at);
+                    } else if name.is_some() && called != "sandbox" {
+                        self.work.push(("withdraw", id, hop));
+                    }
+                } else if current && !matches!(letter.holder, Holder::Recall(_)) {
+                    letter.holder = Holder::Channel(ask_after_s.map(after));
+                }
             }
-            News::Accepted { ask_after_s } if current => {
-                letter.holder = Holder::Channel(ask_after_s.map(after))
+            News::Unavailable { .. } if falls_back && untaken => self.next_hop(at),
+            News::Busy { secs } | News::Postponed { secs } | News::Unavailable { secs } if current => {
+                match letter.holder {
+                    Holder::Recall(_) => letter.holder = Holder::Recall(after(secs)),
+                    Holder::Channel(_) => letter.holder = Holder::Channel(Some(after(secs))),
+                    _ if open && letter.is_of_use(now) => letter.holder = Holder::Queue(after(secs)),
+                    _ => {}
+                }
             }
-            News::Postponed { secs } if current && open => match letter.holder {
-                Holder::Channel(_) => letter.holder = Holder::Channel(Some(after(secs))),
-                _ if letter.is_of_use(now) => letter.holder = Holder::Queue(after(secs)),
-                _ => {}
-            },
+            News::Withdrawn | News::Failed if current && matches!(letter.holder, Holder::Recall(_)) => {
+                letter.holder = Holder::Nobody;
+            }
             News::Uncertain if current && open => letter.holder = Holder::Nobody,
-            News::Failed if current && open && hop + 1 < letter.hops.len() && letter.is_of_use(now) => {
-                letter.hop += 1;
-                self.hand_over(at);
+            News::Failed if falls_back => self.next_hop(at),
+            News::Failed if current && open => {
+                letter.name = None;
+                self.give_up(at);
             }
-            News::Failed if current && open => self.give_up(at),
             News::Delivered if open => letter.arrive(hop, false, now),
             News::Read if open || status == Delivery::Delivered => letter.arrive(hop, true, now),
             _ => {}
@@ -274,24 +331,36 @@ impl Naive {
         let Some(at) = self.find(id) else { return Ok(Outcome::Done) };
         let Some(letter) = self.requests[at].letter.as_mut() else { return Ok(Outcome::Done) };
         let (status, holder) = (letter.status().0, letter.holder);
-        if matches!(status, Delivery::Expired | Delivery::Revoked) {
-            return Ok(Outcome::Done);
-        }
         if status == Delivery::Sent && letter.deadline().is_some_and(|deadline| deadline <= now) {
             if may_expire {
                 self.give_up(at);
             }
             return Ok(Outcome::Done);
         }
+        if may_expire && letter.turn_end().is_some_and(|end| end <= now) {
+            if letter.is_of_use(now) {
+                self.next_hop(at);
+            } else {
+                letter.turn = None;
+            }
+            return Ok(Outcome::Done);
+        }
         match holder {
-            Holder::Queue(from) if from <= now => self.hand_over(at),
-            Holder::Worker(until) if until <= now && letter.hops[letter.hop] == "sandbox" => {
+            Holder::Recall(again) if again <= now => {
+                if now > letter.sent + RECALL {
+                    letter.holder = Holder::Nobody;
+                } else {
+                    self.recall(at);
+                }
+            }
+            Holder::Queue(from) if from <= now && self.room => self.hand_over(at),
+            Holder::Worker(until) if until <= now && channel(letter.hops[letter.hop]) == "sandbox" => {
                 self.hand_over(at)
             }
             Holder::Worker(until) if until <= now => letter.holder = Holder::Nobody,
             Holder::Channel(Some(ask)) if ask <= now => {
                 letter.holder = Holder::Channel(Some(now + LEASE));
-                self.work.push(("poll", id));
+                self.work.push(("poll", id, letter.hop));
             }
             _ => {}
         }
@@ -317,17 +386,34 @@ impl Naive {
         let (now, id) = (self.now, self.requests[at].id);
         let letter = self.requests[at].letter.as_mut().unwrap();
         letter.holder = if self.room { Holder::Worker(now + LEASE) } else { Holder::Queue(now) };
-        self.work.extend(self.room.then_some(("deliver", id)));
+        self.work.extend(self.room.then_some(("deliver", id, letter.hop)));
+    }
+
+    fn next_hop(&mut self, at: usize) {
+        let now = self.now;
+        let letter = self.requests[at].letter.as_mut().unwrap();
+        (letter.hop, letter.turn, letter.name) = (letter.hop + 1, Some(now), None);
+        self.hand_over(at);
+    }
+
+    fn recall(&mut self, at: usize) {
+        let (now, id) = (self.now, self.requests[at].id);
+        let letter = self.requests[at].letter.as_mut().unwrap();
+        if letter.name.is_some() && channel(letter.hops[letter.hop]) != "sandbox" {
+            letter.holder = Holder::Recall(now + LEASE);
+            self.work.push(("withdraw", id, letter.hop));
+        }
     }
 
     fn give_up(&mut self, at: usize) {
-        let Request { id, who, price, letter, .. } = &mut self.requests[at];
+        let Request { who, price, letter, .. } = &mut self.requests[at];
         let letter = letter.as_mut().unwrap();
         letter.given_up = Some(self.now);
         letter.voided.get_or_insert(self.now);
+        letter.holder = Holder::Nobody;
         letter.report(self.now);
         self.purses[*who] += *price;
-        self.work.push(("withdraw", *id));
+        self.recall(at);
     }
 
     /// The request as its caller sees it now.
@@ -357,7 +443,7 @@ impl Request {
 }
 
 impl Letter {
-    fn new(sent: Moment, ttl_s: Option<u16>, callback: bool, hops: &'static [&'static str]) -> Letter {
+    fn new(sent: Moment, ttl_s: Option<u16>, callback: bool, hops: Vec<&'static str>) -> Letter {
         let (holder, told, reports) = (Holder::Nobody, Vec::new(), Vec::new());
         let (delivered, read, given_up, withdrawn, voided, proved) = (None, None, None, None, None, None);
         Letter {
@@ -366,7 +452,9 @@ impl Letter {
             callback,
             hops,
             hop: 0,
+            turn: Some(sent),
             holder,
+            name: None,
             delivered,
             read,
             given_up,
@@ -396,16 +484,36 @@ impl Letter {
 
     /// Whether it can be handed over once more: somebody could use the code, and it is not wiped yet.
     fn is_of_use(&self, now: Moment) -> bool {
-        let last = self.hop + 1 == self.hops.len() && self.hops[self.hop] != "sandbox";
+        let last = self.hop + 1 == self.hops.len() && channel(self.hops[self.hop]) != "sandbox";
         let wiped = last && matches!(self.holder, Holder::Nobody | Holder::Channel(_));
         let end = self.ttl_s.map_or(self.code_end(), |secs| self.sent + i64::from(secs) * SECOND);
         !wiped && now < end
     }
 
     fn deadline(&self) -> Option<Moment> {
+        if self.status().0 != Delivery::Sent {
+            return None;
+        }
         let untaken = matches!(self.holder, Holder::Queue(_) | Holder::Worker(_));
         let ttl = self.ttl_s.map(|secs| self.sent + i64::from(secs) * SECOND);
         ttl.or(untaken.then(|| self.code_end()))
+    }
+
+    /// When the current hop has had its turn, if another is to have one then.
+    fn turn_end(&self) -> Option<Moment> {
+        let (turn, wait_s) = (self.turn?, self.hops[self.hop].split_once(':')?.1);
+        let waited_for = self.status().0 == Delivery::Sent && self.hop + 1 < self.hops.len();
+        waited_for.then(|| turn + wait_s.parse::<Moment>().unwrap() * SECOND)
+    }
+
+    /// When somebody must look at it.
+    pub(crate) fn due(&self) -> Option<Moment> {
+        let turn = match self.holder {
+            Holder::Queue(at) | Holder::Worker(at) | Holder::Recall(at) => Some(at),
+            Holder::Channel(ask) => ask,
+            Holder::Nobody => None,
+        };
+        [turn, self.turn_end(), self.deadline()].into_iter().flatten().min()
     }
 
     fn verification(&self, now: Moment) -> Option<(Verification, Moment)> {
@@ -425,8 +533,13 @@ impl Letter {
     }
 
     fn arrive(&mut self, hop: usize, read: bool, now: Moment) {
-        if read || hop != self.hop || !matches!(self.holder, Holder::Channel(_)) {
-            self.holder = Holder::Nobody;
+        if !matches!(self.holder, Holder::Recall(_)) {
+            if read || hop != self.hop || !matches!(self.holder, Holder::Channel(_)) {
+                self.holder = Holder::Nobody;
+            }
+            if hop != self.hop {
+                (self.hop, self.name) = (hop, None);
+            }
         }
         let date = if read { &mut self.read } else { &mut self.delivered };
         *date = Some(now);
@@ -439,6 +552,11 @@ impl Letter {
             self.reports.push((status, at, self.verification(now)));
         }
     }
+}
+
+/// The channel of a hop.
+fn channel(hop: &'static str) -> &'static str {
+    hop.split(':').next().unwrap()
 }
 
 fn is_magic(phone: &str) -> bool {

@@ -3,12 +3,13 @@
 use super::Store;
 use chappe_core::account::Account;
 use chappe_core::command::{
-    Caller, CheckSendAbility, Entered, Idempotency, MessageParams, Outcome, Reach, Rejection, Route,
+    Caller, CheckSendAbility, Entered, Idempotency, MessageParams, Outcome, Rejection,
     SendVerificationMessage, View,
 };
 use chappe_core::ledger::Kind;
 use chappe_core::limits::Limit;
 use chappe_core::price::Prices;
+use chappe_core::route::{Hop, Reach, Route};
 use chappe_core::text::{ChannelName, Payload, Username};
 use chappe_core::{
     AccountId, ChannelEvent, Code, CodeMac, Command, Country, Mode, Money, Phone, RequestId, Rules, Time,
@@ -75,7 +76,10 @@ pub(crate) struct Order<'a> {
     pub(crate) callback: bool,
     pub(crate) payload: Option<&'a str>,
     pub(crate) sender: Option<&'a str>,
+    /// Channels with their waits, such as `bot:30`.
     pub(crate) hops: &'a [&'a str],
+    /// The channels among them that serve subscribers alone.
+    pub(crate) subscribers_only: &'a [&'a str],
     pub(crate) reach: Reach,
     pub(crate) key: Option<Idempotency>,
     /// What is wrong with the message itself.
@@ -92,6 +96,7 @@ pub(crate) fn to(phone: &str) -> Order<'_> {
         payload: None,
         sender: None,
         hops: &["sms"],
+        subscribers_only: &[],
         reach: Reach::Yes,
         key: None,
         fault: None,
@@ -100,8 +105,9 @@ pub(crate) fn to(phone: &str) -> Order<'_> {
 
 impl Order<'_> {
     fn route(&self) -> Route {
-        let hops = self.hops.iter().map(|hop| ChannelName::parse(hop).unwrap()).collect();
-        Route { hops, reach: self.reach }
+        let hops = self.hops.iter().map(|hop| Hop::parse(hop).unwrap()).collect();
+        let channels = self.subscribers_only.iter().map(|name| ChannelName::parse(name).unwrap());
+        Route { hops, subscribers_only: channels.collect(), reach: self.reach }
     }
 
     pub(crate) fn check_command(&self, caller: Caller, now: Time, new_id: RequestId) -> Command {

@@ -2,7 +2,7 @@
 //! add up. It loads no row that a command did not name.
 
 use chappe_core::account::Account;
-use chappe_core::book::{Remembered, Sender};
+use chappe_core::book::{ChannelReference, Remembered, Sender};
 use chappe_core::ledger::{Cause, Kind, Transfer};
 use chappe_core::limits::Window;
 use chappe_core::report::Report;
@@ -36,6 +36,10 @@ pub(crate) struct Store {
     pub(crate) lease_room: usize,
     /// What the last batch asked to be done.
     pub(crate) work: Vec<Work>,
+    /// Who has subscribed to which channel.
+    pub(crate) subscribers: BTreeSet<(ChannelName, Phone)>,
+    /// What channels call messages.
+    pub(crate) channel_references: BTreeMap<(ChannelName, String), ChannelReference>,
     references: BTreeSet<String>,
     by_request: BTreeSet<(RequestId, Kind)>,
 }
@@ -56,6 +60,8 @@ impl Store {
             days: BTreeMap::new(),
             lease_room: 8,
             work: Vec::new(),
+            subscribers: BTreeSet::new(),
+            channel_references: BTreeMap::new(),
             references: BTreeSet::new(),
             by_request: BTreeSet::new(),
         }
@@ -137,6 +143,9 @@ impl Store {
             .filter_map(|id| self.reports.get(id))
             .for_each(|row| book.put_report(row.clone()));
         keys.references.intersection(&self.references).for_each(|row| book.put_reference(row.clone()));
+        for (channel, phone) in keys.subscribers.intersection(&self.subscribers) {
+            book.put_subscriber(channel.clone(), *phone);
+        }
         book
     }
 
@@ -144,7 +153,8 @@ impl Store {
         let rows = book.changed_accounts().count() + book.changed_requests().count() + book.transfers().len();
         let windows = book.changed_sends().count() + book.changed_failures().count();
         let others = book.new_remembered().count() + book.changed_reports().count();
-        assert_eq!(book.is_changed(), rows + windows + others > 0);
+        let named = book.channel_references().len();
+        assert_eq!(book.is_changed(), rows + windows + others + named > 0);
         for transfer in book.transfers() {
             self.insert_transfer(transfer);
         }
@@ -173,6 +183,9 @@ impl Store {
         self.sends.extend(book.changed_sends().map(|(key, window)| (key, window.clone())));
         self.failures.extend(book.changed_failures().map(|(key, window)| (key, window.clone())));
         self.remembered.extend(book.new_remembered().map(|(key, remembered)| (key, *remembered)));
+        for named in book.channel_references() {
+            self.save_channel_reference(named);
+        }
         for (key, counters) in book.statistics() {
             let row = self.days.entry(key).or_default();
             *row += counters;
@@ -226,6 +239,15 @@ impl Store {
         }
     }
 
+    fn save_channel_reference(&mut self, named: &ChannelReference) {
+        let request = self.requests.get(&named.request).expect("a channel names a message that there is");
+        let hop = request.route.get(usize::from(named.hop)).expect("a hop of the route");
+        assert_eq!(hop.channel, named.channel);
+        assert!(!named.channel.is_sandbox(), "the sandbox has no names of its own");
+        let key = (named.channel.clone(), named.reference.clone());
+        self.channel_references.insert(key, named.clone());
+    }
+
     fn save_report(&mut self, report: &Report, new: bool) {
         let request = self.requests.get(&report.id.request).expect("a report needs its request");
         assert!((1..=request.reports).contains(&report.id.seq));
@@ -258,7 +280,7 @@ impl Store {
         let mut days: BTreeMap<DayKey, Counters> = BTreeMap::new();
         for request in self.requests.values() {
             let hop = request.message.as_ref().map_or(0, |message| usize::from(message.hop));
-            let channel: ChannelName = request.route.get(hop).expect("a hop of the route").clone();
+            let channel: ChannelName = request.route.get(hop).expect("a hop of the route").channel.clone();
             let (account, country): (AccountId, Country) = (request.account, request.country);
             let day = (request.created_at.micros() / 1_000_000 / 86_400) as i32;
             let row = days.entry(DayKey { account, day, country, channel }).or_default();
@@ -299,6 +321,7 @@ struct Changes {
     failures: Vec<((AccountId, Phone), Window)>,
     remembered: Vec<((AccountId, [u8; 32]), Remembered)>,
     reports: Vec<(Report, bool)>,
+    channel_references: Vec<ChannelReference>,
     days: BTreeMap<DayKey, Counters>,
     work: Vec<Work>,
     lease_room: usize,
@@ -314,6 +337,7 @@ impl Changes {
             failures: book.changed_failures().map(|(key, window)| (key, window.clone())).collect(),
             remembered: book.new_remembered().map(|(key, remembered)| (key, *remembered)).collect(),
             reports: book.changed_reports().map(|(report, new)| (report.clone(), new)).collect(),
+            channel_references: book.channel_references().to_vec(),
             days: book.statistics(),
             work: book.work.clone(),
             lease_room: book.lease_room,

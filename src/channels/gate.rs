@@ -1,0 +1,290 @@
+//! The gate before a channel: how many messages it is handed at once and how fast, and whether it is in order at all.
+//!
+//! A channel that keeps failing is left alone for a while (a circuit breaker): messages that have another hop take that,
+//! the others wait. After the while a single message tries it again.
+
+use chappe_core::Time;
+use serde::Deserialize;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// So many faults one after the other close the gate.
+const FAULTS_MAX: u32 = 5;
+/// For how long it is closed at first; each further fault doubles that.
+const CLOSED_FIRST: Duration = Duration::from_secs(5);
+/// The longest that it is closed.
+const CLOSED_MAX: Duration = Duration::from_secs(300);
+/// How long others wait while one message tries whether the channel is in order again.
+const TRIAL_WAIT: Duration = Duration::from_secs(1);
+/// How long a hand-over is taken to last before the first was measured.
+const FIRST_GUESS: Duration = Duration::from_millis(100);
+
+/// How much a channel is given at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pace {
+    /// How many messages are handed over at the same time.
+    pub concurrency: NonZeroU32,
+    /// How many messages are handed over in a second; `None` for as many as it takes.
+    pub per_second: Option<NonZeroU32>,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace { concurrency: NonZeroU32::MIN.saturating_add(31), per_second: None }
+    }
+}
+
+/// The gate of one channel.
+#[derive(Debug)]
+pub struct Gate {
+    pace: Pace,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// How many messages the channel has in its hands.
+    inside: u32,
+    /// How long a hand-over lasts, lately.
+    lasts: Duration,
+    /// When the next message may go in.
+    next_at: Time,
+    /// When the next message that is sent away may come again.
+    promised: Time,
+    /// How many faults there were since the last thing that went well.
+    faults: u32,
+    closed: Option<Closed>,
+}
+
+#[derive(Clone, Debug)]
+struct Closed {
+    until: Time,
+    reason: String,
+}
+
+/// Whether a message may go to its channel now.
+#[derive(Debug)]
+pub enum Admission {
+    /// It may. The pass is held while the channel has it in its hands.
+    Go(Pass),
+    /// The channel has its hands full: again after this.
+    Later(Duration),
+    /// The channel is out of order.
+    Unwell {
+        /// Again after this.
+        after: Duration,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Leave to hand over one message.
+#[derive(Debug)]
+pub struct Pass {
+    gate: Arc<Gate>,
+    since: Time,
+    done: bool,
+}
+
+impl Gate {
+    /// An open gate.
+    pub fn new(pace: Pace) -> Arc<Gate> {
+        let state = State {
+            inside: 0,
+            lasts: FIRST_GUESS,
+            next_at: Time::from_micros(0),
+            promised: Time::from_micros(0),
+            faults: 0,
+            closed: None,
+        };
+        Arc::new(Gate { pace, state: Mutex::new(state) })
+    }
+
+    /// Asks for leave to hand over one message.
+    pub fn admit(self: &Arc<Gate>, now: Time) -> Admission {
+        let mut state = self.state();
+        if let Some(Closed { until, reason }) = state.closed.clone() {
+            // Once the time is over, a single message tries.
+            if now < until || state.inside > 0 {
+                let after = until.since(now).max(TRIAL_WAIT);
+                return Admission::Unwell { after, reason };
+            }
+        }
+        let full = state.inside >= self.pace.concurrency.get();
+        if full || now < state.next_at {
+            return Admission::Later(state.promise(self.pace, now));
+        }
+        state.inside += 1;
+        let interval =
+            self.pace.per_second.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
+        state.next_at = now + interval;
+        Admission::Go(Pass { gate: self.clone(), since: now, done: false })
+    }
+
+    /// What is wrong with the channel, if it is left alone at `now`.
+    pub fn unwell(&self, now: Time) -> Option<String> {
+        let state = self.state();
+        state.closed.as_ref().filter(|closed| now < closed.until).map(|closed| closed.reason.clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Sends a message away, each to a time of its own, as far apart as the channel can take them.
+    fn promise(&mut self, pace: Pace, now: Time) -> Duration {
+        let by_rate = pace.per_second.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
+        let by_hands = self.lasts / pace.concurrency.get();
+        let apart = by_rate.max(by_hands).max(Duration::from_micros(100));
+        self.promised = self.promised.max(self.next_at).max(now) + apart;
+        self.promised.since(now)
+    }
+}
+
+impl Pass {
+    /// The channel did what it is there for, whatever it said of the message.
+    pub fn well(mut self, now: Time) {
+        self.leave(now, |state| {
+            if state.closed.take().is_some() {
+                tracing::info!("a channel is in order again");
+            }
+            state.faults = 0;
+        });
+    }
+
+    /// The channel failed, and wants to be left alone for `pause` at least. Returns for how long it is.
+    pub fn unwell(mut self, now: Time, pause: Duration, reason: &str) -> Duration {
+        let mut closed_for = pause;
+        self.leave(now, |state| {
+            state.faults = state.faults.saturating_add(1);
+            let doublings = state.faults.checked_sub(FAULTS_MAX);
+            let longer = doublings.map_or(Duration::ZERO, |times| CLOSED_FIRST * (1 << times.min(6)));
+            closed_for = pause.max(longer.min(CLOSED_MAX));
+            let until = state.closed.as_ref().map_or(now, |closed| closed.until).max(now + closed_for);
+            state.closed = Some(Closed { until, reason: reason.to_owned() });
+        });
+        closed_for
+    }
+
+    fn leave(&mut self, now: Time, change: impl FnOnce(&mut State)) {
+        let mut state = self.gate.state();
+        state.inside = state.inside.saturating_sub(1);
+        state.lasts = (state.lasts * 7 + now.since(self.since)) / 8;
+        change(&mut state);
+        self.done = true;
+    }
+}
+
+/// A hand-over that came to nothing, because its task ended, still leaves its place.
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if !self.done {
+            let mut state = self.gate.state();
+            state.inside = state.inside.saturating_sub(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Time {
+        Time::from_secs(1_000) + Duration::from_millis(millis)
+    }
+
+    fn gate(concurrency: u32, per_second: Option<u32>) -> Arc<Gate> {
+        let per_second = per_second.and_then(NonZeroU32::new);
+        Gate::new(Pace { concurrency: NonZeroU32::new(concurrency).unwrap(), per_second })
+    }
+
+    fn pass(gate: &Arc<Gate>, now: Time) -> Pass {
+        match gate.admit(now) {
+            Admission::Go(pass) => pass,
+            other => panic!("not let in: {other:?}"),
+        }
+    }
+
+    fn later(gate: &Arc<Gate>, now: Time) -> Duration {
+        match gate.admit(now) {
+            Admission::Later(after) => after,
+            other => panic!("not sent away: {other:?}"),
+        }
+    }
+
+    fn unwell(gate: &Arc<Gate>, now: Time) -> Duration {
+        match gate.admit(now) {
+            Admission::Unwell { after, .. } => after,
+            other => panic!("not out of order: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_so_many_are_inside_at_once() {
+        let gate = gate(2, None);
+        let (one, two) = (pass(&gate, at(0)), pass(&gate, at(0)));
+        let (first, second) = (later(&gate, at(0)), later(&gate, at(0)));
+        assert!(first < second, "each is sent to a time of its own");
+        one.well(at(10));
+        let three = pass(&gate, at(10));
+        later(&gate, at(10));
+        drop(two);
+        pass(&gate, at(11)).well(at(11));
+        three.well(at(12));
+    }
+
+    #[test]
+    fn only_so_many_go_in_within_a_second() {
+        let gate = gate(100, Some(10));
+        let mut passes = Vec::new();
+        let mut sent_away = 0;
+        for millis in 0..1_000 {
+            match gate.admit(at(millis)) {
+                Admission::Go(pass) => passes.push(pass),
+                Admission::Later(_) => sent_away += 1,
+                Admission::Unwell { .. } => panic!("it is in order"),
+            }
+        }
+        assert_eq!((passes.len(), sent_away), (10, 990));
+    }
+
+    #[test]
+    fn whoever_is_sent_away_comes_as_fast_as_the_channel_can_take() {
+        let gate = gate(100, Some(10));
+        let _first = pass(&gate, at(0));
+        let last = (0..50).map(|_| later(&gate, at(0))).last().unwrap();
+        assert_eq!(last, Duration::from_millis(5_100));
+    }
+
+    #[test]
+    fn faults_in_a_row_close_it_for_longer_each_time() {
+        let gate = gate(10, None);
+        let second = Duration::from_secs(1);
+        for fault in 0..4 {
+            assert_eq!(pass(&gate, at(fault * 1_000)).unwell(at(fault * 1_000), second, "refused"), second);
+        }
+        assert_eq!(pass(&gate, at(4_000)).unwell(at(4_000), second, "refused"), Duration::from_secs(5));
+        assert_eq!(unwell(&gate, at(4_500)), Duration::from_millis(4_500));
+        assert_eq!(gate.unwell(at(4_500)).as_deref(), Some("refused"));
+        assert_eq!(pass(&gate, at(9_000)).unwell(at(9_000), second, "refused"), Duration::from_secs(10));
+        // One tries, the others wait for what comes of it.
+        let trial = pass(&gate, at(19_000));
+        unwell(&gate, at(19_000));
+        trial.well(at(19_100));
+        assert_eq!(gate.unwell(at(19_100)), None);
+        pass(&gate, at(19_100)).unwell(at(19_100), second, "once more");
+        assert_eq!(unwell(&gate, at(19_100)), second, "the count began anew");
+    }
+
+    #[test]
+    fn a_channel_that_asks_for_a_pause_gets_it() {
+        let gate = gate(10, None);
+        pass(&gate, at(0)).unwell(at(0), Duration::from_secs(30), "too many requests");
+        assert_eq!(unwell(&gate, at(0)), Duration::from_secs(30));
+        pass(&gate, at(30_000)).well(at(30_000));
+    }
+}

@@ -1,0 +1,88 @@
+//! What channels hear by themselves: receipts, reports, new subscribers.
+
+use super::BATCH;
+use crate::app::App;
+use crate::channels::inbox::{About, Letter, News, NotTaken};
+use crate::engine::Chore;
+use crate::store::SubscriberRow;
+use chappe_core::text::ChannelName;
+use chappe_core::{Command, RequestId};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Somebody who waits to hear that it is durable.
+type Teller = oneshot::Sender<Result<(), NotTaken>>;
+
+/// Runs until told to stop.
+pub(super) async fn run(
+    app: Arc<App>,
+    mut letters: mpsc::Receiver<Letter>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut items = Vec::with_capacity(BATCH);
+    loop {
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => return,
+            taken = letters.recv_many(&mut items, BATCH) => if taken == 0 { return },
+        }
+        take_in(&app, items.drain(..)).await;
+    }
+}
+
+/// Writes letters down, and then tells those who wait for it.
+async fn take_in(app: &App, letters: impl Iterator<Item = Letter>) {
+    let (mut commands, mut tellers): (Vec<Command>, Vec<Teller>) = Default::default();
+    for Letter { channel, news, taken } in letters {
+        match command(app, &channel, news).await {
+            Ok(Some(command)) => {
+                commands.push(command);
+                tellers.push(taken);
+            }
+            Ok(None) => tell(taken, Ok(())),
+            Err(not_taken) => tell(taken, Err(not_taken)),
+        }
+    }
+    if commands.is_empty() {
+        return;
+    }
+    let done = app.engine.apply(commands).await.map(drop).map_err(|_| NotTaken::Failed);
+    tellers.into_iter().for_each(|teller| tell(teller, done));
+}
+
+fn tell(teller: Teller, taken: Result<(), NotTaken>) {
+    // Whoever waited may have gone away: then it is told again.
+    let _ = teller.send(taken);
+}
+
+/// What news ask of the rules; `None` once they were seen to without them.
+async fn command(app: &App, channel: &ChannelName, news: News) -> Result<Option<Command>, NotTaken> {
+    let now = app.clock.now();
+    let chore = match news {
+        News::Said { about, events } => {
+            let (request, hop) = find(app, channel, about).await?;
+            return Ok(Some(Command::Channel { now, request, hop, events }));
+        }
+        News::Subscribed { phone, chat_id, language } => {
+            let channel = channel.clone();
+            let row = SubscriberRow { channel, phone, chat_id, language, blocked: false, created_at: now };
+            Chore::PutSubscriber(Box::new(row))
+        }
+        News::Unsubscribed { chat_id } => Chore::RemoveSubscriber(channel.clone(), chat_id),
+    };
+    app.engine.chore(chore).await.map(|_| None).map_err(|_| NotTaken::Failed)
+}
+
+async fn find(app: &App, channel: &ChannelName, about: About) -> Result<(RequestId, u8), NotTaken> {
+    match about {
+        About::Hop(request, hop) => Ok((request, hop)),
+        About::Reference(reference) => match app.reader.message_of(channel, &reference).await {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Err(NotTaken::Unknown),
+            Err(error) => {
+                tracing::error!(%error, "what a channel calls a message cannot be looked up");
+                Err(NotTaken::Failed)
+            }
+        },
+    }
+}

@@ -1,0 +1,4 @@
+//! Providers with an HTTP API.
+
+mod double;
+mod lives;

@@ -1,0 +1,13 @@
+//! Channels against doubles of the providers that they speak to, through a whole server: what a caller asks for, what
+//! reaches the provider, and what the timeline says of it.
+//!
+//! Every server that a test starts is audited when it ends: whatever a provider does, the books must be right.
+
+// Helpers of tests may say what they expect, as tests may.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod http;
+mod provider;
