@@ -142,7 +142,7 @@ impl App {
         let (letters, letter_queue) = inbox::slot();
         let tokens = Tokens::read(&reader).await?;
         let callbacks = Callbacks::new(settings.public_url.clone(), vault.callback_key());
-        let lent = Lent { texts: settings.texts.clone(), callbacks };
+        let lent = Lent { texts: settings.texts.clone(), callbacks, random: random.clone() };
         let app = App {
             channels: Channels::new(settings.routes.clone(), settings.channels.clone(), &lent),
             outbound: Outbound::new(settings.outbound),

@@ -9,8 +9,10 @@ pub mod route;
 pub mod sandbox;
 #[cfg(feature = "simulation")]
 pub mod scripted;
+pub mod smpp;
 pub mod text;
 
+use crate::env::Random;
 use callback::{Answer, Callbacks, Incoming};
 use chappe_core::book::Job;
 use chappe_core::route::{Reach, Route};
@@ -36,6 +38,8 @@ pub const ERRAND_MAX: Duration = Duration::from_secs(20);
 pub enum ChannelSettings {
     /// A provider with an HTTP API.
     Http(http::Settings),
+    /// An SMS centre that speaks SMPP.
+    Smpp(smpp::SmppSettings),
     /// One that says what a test tells it to.
     #[cfg(feature = "simulation")]
     #[serde(skip)]
@@ -49,6 +53,8 @@ pub struct Lent {
     pub texts: Arc<Texts>,
     /// Where providers are told to call back.
     pub callbacks: Callbacks,
+    /// Randomness, for what must not happen everywhere at once.
+    pub random: Random,
 }
 
 /// The channels there are, and which numbers go through which.
@@ -69,6 +75,7 @@ pub struct Outside {
 #[derive(Debug)]
 enum Channel {
     Http(http::Http),
+    Smpp(smpp::Smpp),
     #[cfg(feature = "simulation")]
     Scripted(scripted::Scripted),
 }
@@ -119,6 +126,7 @@ impl ChannelSettings {
     pub fn needs_public_url(&self) -> bool {
         match self {
             ChannelSettings::Http(settings) => settings.needs_callback_url(),
+            ChannelSettings::Smpp(_) => false,
             #[cfg(feature = "simulation")]
             ChannelSettings::Scripted(_) => false,
         }
@@ -128,6 +136,7 @@ impl ChannelSettings {
     pub fn doubt(&self) -> Option<String> {
         match self {
             ChannelSettings::Http(settings) => settings.doubt(),
+            ChannelSettings::Smpp(_) => None,
             #[cfg(feature = "simulation")]
             ChannelSettings::Scripted(_) => None,
         }
@@ -195,6 +204,10 @@ impl Outside {
                 let pace = settings.pace();
                 (Channel::Http(http::Http::new(name, settings, lent)), pace)
             }
+            ChannelSettings::Smpp(settings) => {
+                let pace = settings.pace();
+                (Channel::Smpp(smpp::Smpp::new(settings, lent)), pace)
+            }
             #[cfg(feature = "simulation")]
             ChannelSettings::Scripted(scripted) => {
                 let pace = scripted.pace;
@@ -207,7 +220,7 @@ impl Outside {
     /// Whether it reaches nobody but those who subscribed.
     pub fn is_for_subscribers(&self) -> bool {
         match &self.channel {
-            Channel::Http(_) => false,
+            Channel::Http(_) | Channel::Smpp(_) => false,
             #[cfg(feature = "simulation")]
             Channel::Scripted(scripted) => scripted.subscribers_only,
         }
@@ -225,6 +238,7 @@ impl Outside {
             Channel::Http(_) => {
                 let _ = (inbox, stopped.wait_for(|stop| *stop).await);
             }
+            Channel::Smpp(smpp) => smpp.listen(inbox, stopped).await,
             #[cfg(feature = "simulation")]
             Channel::Scripted(_) => {
                 // It says nothing by itself; nobody else may put anything in its place.
@@ -237,6 +251,8 @@ impl Outside {
     pub async fn hear(&self, incoming: Incoming, inbox: &Inbox) -> Answer {
         match &self.channel {
             Channel::Http(http) => http.hear(incoming, inbox).await,
+            // Its receipts come over its session.
+            Channel::Smpp(_) => Answer::Unknown,
             #[cfg(feature = "simulation")]
             Channel::Scripted(_) => Answer::Forbidden,
         }
@@ -246,6 +262,7 @@ impl Outside {
     pub async fn carry_out(&self, errand: Errand, job: &Job, addressee: Option<&Addressee>) -> Said {
         match &self.channel {
             Channel::Http(http) => http.carry_out(errand, job, addressee).await,
+            Channel::Smpp(smpp) => smpp.carry_out(errand, job).await,
             #[cfg(feature = "simulation")]
             Channel::Scripted(scripted) => scripted.carry_out(errand, job, addressee).await,
         }

@@ -11,3 +11,4 @@ mod support;
 
 mod http;
 mod provider;
+mod smpp;

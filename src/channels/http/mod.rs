@@ -40,7 +40,7 @@ impl fmt::Debug for Http {
 
 impl Http {
     pub(super) fn new(name: ChannelName, settings: Settings, lent: &Lent) -> Http {
-        let Lent { texts, callbacks } = lent.clone();
+        let Lent { texts, callbacks, .. } = lent.clone();
         Http { name, settings, texts, callbacks, provider: Provider::new() }
     }
 
