@@ -15,6 +15,8 @@ use std::time::Duration;
 const QUEUE_MAX: Duration = Duration::from_secs(4);
 /// The longest that an answer of the SMSC can be waited for: an errand may not take longer.
 const ANSWER_MAX_S: u64 = 15;
+/// How many receipts may wait to be written down; further ones the SMSC is told to send again.
+const RECEIPTS_MAX: usize = 1_000;
 /// The longest silence.
 const ENQUIRE_MAX_S: u64 = 3_600;
 
@@ -212,6 +214,7 @@ impl Written {
         config.system_type.clone_from(&self.system_type);
         config.window = usize::try_from(self.window.get()).unwrap_or(usize::MAX);
         config.per_second = self.per_second;
+        config.receipts = RECEIPTS_MAX;
         config.queue_timeout = QUEUE_MAX;
         config.response_timeout = Duration::from_secs(self.answer_s);
         config.enquire_link_interval = Duration::from_secs(self.enquire_s);

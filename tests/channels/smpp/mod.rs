@@ -2,12 +2,12 @@
 
 mod smsc;
 
-use crate::support::{Server, Setup};
+use crate::support::{ALICE, Request, Server, Setup};
 use chappe::channels::ChannelSettings;
 use chappe::channels::route::{Line, Routes};
 use chappe::channels::smpp::SmppSettings;
-use chappe_core::RequestId;
 use chappe_core::text::ChannelName;
+use chappe_core::{Delivery, RequestId};
 use figment::Figment;
 use figment::providers::{Format, Toml};
 use rusmpp::CommandStatus;
@@ -212,8 +212,9 @@ async fn receipts_that_are_nobodys_change_nothing() {
     let request = server.send_until(order(PHONE), "accepted").await;
     let id = smsc.submits().pop().unwrap().id;
     let before = server.balance().await;
-    for nobodys in ["", "0", "m9999", "../m1", "m1'--"] {
-        smsc.raw(deliver_sm(nobodys));
+    let nobodys = ["", "0", "m9999", "../m1", "m1'--"];
+    nobodys.iter().for_each(|id| smsc.raw(deliver_sm(id)));
+    for _ in nobodys {
         smsc.verdict().await;
     }
     assert_eq!((status(&server, &request).await.as_str(), server.balance().await), ("sent", before));
@@ -246,7 +247,9 @@ async fn ten_thousand_messages_end_in_one_state_each() {
             2 => Act::TakeAndReport(vec!["UNDELIV"]),
             3 => Act::TakeAndReport(vec!["DELIVRD", "DELIVRD"]),
             4 => Act::ReportAndTake("DELIVRD"),
-            5 => Act::TakeAndReport(vec!["EXPIRED", "DELIVRD"]),
+            5 => Act::TakeAndReport(vec!["EXPIRED"]),
+            // Which of the two is written down first, nobody can say; the other changes nothing.
+            6 => Act::TakeAndReport(vec!["UNDELIV", "DELIVRD"]),
             _ => Act::TakeAndReport(vec!["DELIVRD"]),
         }
     })
@@ -256,38 +259,38 @@ async fn ten_thousand_messages_end_in_one_state_each() {
     let requests: Vec<_> = (0..MESSAGES)
         .map(|number| {
             let phone = format!("+39333{:07}", 1_000_000 + number);
-            crate::support::Request::post("/sendVerificationMessage")
-                .bearer(crate::support::ALICE)
+            Request::post("/sendVerificationMessage")
+                .bearer(ALICE)
                 .json(json!({"phone_number": phone, "code": "1234", "ttl": 3600}))
         })
         .collect();
     let mut ends = BTreeMap::new();
-    for (at, answers) in requests.chunks(1_000).enumerate() {
-        let _ = at;
-        let answers = server.at_once(answers).await;
-        for answer in answers {
+    for requests in requests.chunks(1_000) {
+        for answer in server.at_once(requests).await {
             let request = answer.result()["request_id"].as_str().unwrap().to_owned();
-            ends.insert(request, String::new());
+            let end = ended(&server, &request).await;
+            *ends.entry(end).or_insert(0) += 1;
         }
     }
-    for (request, end) in &mut ends {
-        let id = RequestId::parse(request).unwrap();
-        let mut changed = server.app.changed.subscribe();
-        loop {
-            let delivery = server.reader().request(id).await.unwrap().unwrap().delivery.unwrap();
-            if delivery != chappe_core::Delivery::Sent {
-                *end = delivery.as_str().to_owned();
-                break;
-            }
-            server.advance(Duration::from_millis(100));
-            let _ = tokio::time::timeout(Duration::from_millis(200), changed.recv()).await;
-        }
-    }
-    let delivered = ends.values().filter(|end| *end == "delivered").count();
-    let expired = ends.values().filter(|end| *end == "expired").count();
-    assert_eq!((delivered, expired), (MESSAGES * 97 / 100, MESSAGES * 3 / 100));
+    let expired = ends[&Delivery::Expired];
+    assert!((MESSAGES * 3 / 100..=MESSAGES * 4 / 100).contains(&expired), "{ends:?}");
+    assert_eq!(ends[&Delivery::Delivered] + expired, MESSAGES);
     // One submit each: nothing was sent twice. The first message made the session known.
     let mut to: Vec<_> = smsc.submits().into_iter().map(|submit| submit.to).collect();
     to.sort();
     assert!(to.windows(2).all(|pair| pair[0] != pair[1] || pair[0] == "393330000000"));
+}
+
+/// Where a message ends, once it does. Time goes on meanwhile, for those that wait for their turn.
+async fn ended(server: &Server, request: &str) -> Delivery {
+    let id = RequestId::parse(request).unwrap();
+    for _ in 0..30_000 {
+        match server.reader().request(id).await.unwrap().unwrap().delivery.unwrap() {
+            Delivery::Sent => {}
+            end => return end,
+        }
+        server.advance(Duration::from_millis(10));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("{request} has no end: {:#?}", server.timeline(request).await);
 }

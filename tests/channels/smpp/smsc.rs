@@ -6,6 +6,7 @@ use rusmpp::tokio_codec::CommandCodec;
 use rusmpp::types::{COctetString, OctetString};
 use rusmpp::values::EsmClass;
 use rusmpp::{Command, CommandId, CommandStatus, Pdu};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,8 @@ use tokio_util::codec::Framed;
 
 /// esm_class of a delivery receipt.
 const RECEIPT: u8 = 4;
+/// When a receipt that was refused for now is sent again.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -158,6 +161,8 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let mut pipe = Framed::new(stream, CommandCodec::new());
     let (orders, mut to_do) = mpsc::unbounded_channel();
     let mut sequence = 0;
+    // Receipts without an answer: what is refused for now is sent again, as an SMSC does.
+    let mut open: HashMap<u32, (String, &'static str)> = HashMap::new();
     loop {
         let command = tokio::select! {
             command = pipe.next() => match command {
@@ -167,7 +172,10 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
             Some(order) = to_do.recv() => {
                 sequence += 1;
                 match order {
-                    Order::Report(id, stat) => report(&mut pipe, sequence, &id, stat).await,
+                    Order::Report(id, stat) => {
+                        report(&mut pipe, sequence, &id, stat).await;
+                        open.insert(sequence, (id, stat));
+                    }
                     Order::Raw(octets) => {
                         use tokio::io::AsyncWriteExt;
                         let _ = pipe.get_mut().write_all(&octets).await;
@@ -203,20 +211,29 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
                         for stat in states {
                             sequence += 1;
                             report(&mut pipe, sequence, &submit.id, stat).await;
+                            open.insert(sequence, (submit.id.clone(), stat));
                         }
                     }
                     Act::ReportAndTake(stat) => {
                         sequence += 1;
                         report(&mut pipe, sequence, &submit.id, stat).await;
+                        open.insert(sequence, (submit.id.clone(), stat));
                         send(&mut pipe, CommandStatus::EsmeRok, number, taken).await;
                     }
                     Act::Refuse(status) => send(&mut pipe, status, number, SubmitSmResp::default()).await,
                     Act::HangUp => return,
                 }
             }
-            _ if command.id() == CommandId::DeliverSmResp => {
-                let _ = shared.taken.send(command.status());
-            }
+            _ if command.id() == CommandId::DeliverSmResp => match (command.status(), open.remove(&number)) {
+                (status, Some((id, stat))) if status != CommandStatus::EsmeRok => {
+                    let again = orders.clone();
+                    tokio::spawn(async move {
+                        tokio::time::sleep(AGAIN_AFTER).await;
+                        let _ = again.send(Order::Report(id, stat));
+                    });
+                }
+                (status, _) => drop(shared.taken.send(status)),
+            },
             _ if command.id() == CommandId::EnquireLink => {
                 send(&mut pipe, CommandStatus::EsmeRok, number, Pdu::EnquireLinkResp).await;
             }
