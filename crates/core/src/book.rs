@@ -110,6 +110,8 @@ pub struct Job {
     pub asked_at: Time,
     /// What the channel calls the message.
     pub reference: Option<String>,
+    /// Whether it is known to be on the phone.
+    pub delivered: bool,
 }
 
 /// What a saved batch means to the rest of the house.

@@ -296,6 +296,7 @@ pub(super) fn job(request: &Request, asked_at: Time) -> Option<Job> {
         until: message.hand_over_until(),
         asked_at,
         reference: message.channel_reference.clone(),
+        delivered: matches!(message.delivery, Delivery::Delivered | Delivery::Read),
     })
 }
 
