@@ -50,13 +50,13 @@ use crate::wire::{
     RevokeVerificationMessage, SendMessage, VerificationState,
 };
 use chappe_core::Money;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
 use reqwest::{Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Where Telegram's own gateway is: the base URL unless another is given.
 pub const TELEGRAM_BASE_URL: &str = "https://gatewayapi.telegram.org";
@@ -154,6 +154,14 @@ impl Client {
         #[derive(Serialize)]
         struct Nothing {}
         self.call("getBalance", &Nothing {}, None).await.map(|Balance { balance }| balance)
+    }
+
+    /// What time it is for the gateway, by the `Date` of an answer, in whole seconds; `None` if it does not say. A clock
+    /// that is far off makes reports look old, and lets messages expire too early or too late. Needs no token.
+    pub async fn server_time(&self) -> Result<Option<SystemTime>, Error> {
+        let response = self.http.head(&self.base_url).send().await.map_err(transport)?;
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        Ok(date.and_then(|date| httpdate::parse_http_date(date).ok()))
     }
 
     async fn call<T: DeserializeOwned>(

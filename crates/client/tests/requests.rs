@@ -160,3 +160,17 @@ fn judged(state: &str) -> String {
         r#"{{"ok":true,"result":{{"request_id":"222370177540343","phone_number":"391234567890","request_cost":0.01,"verification_status":{{"status":"{state}","updated_at":1789894598,"code_entered":"0451"}}}}}}"#
     )
 }
+
+#[tokio::test]
+async fn the_time_of_a_gateway_is_the_date_of_its_answer() {
+    let date = |date: &str| format!("HTTP/1.1 404 Not Found\r\n{date}content-length: 0\r\n\r\n");
+    let told = Fake::raw(date("date: Sun, 06 Nov 1994 08:49:37 GMT\r\n")).await;
+    let time = told.client().server_time().await.unwrap().unwrap();
+    assert_eq!(time.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(), 784_111_777);
+    let (first, headers, _) = told.request();
+    assert_eq!(first, "HEAD / HTTP/1.1");
+    assert!(!headers.iter().any(|header| header.starts_with("authorization")), "{headers:?}");
+    for silent in ["", "date: yesterday\r\n"] {
+        assert_eq!(Fake::raw(date(silent)).await.client().server_time().await.unwrap(), None);
+    }
+}
