@@ -13,7 +13,7 @@ use chappe_core::price::Prices;
 use chappe_core::text::ChannelName;
 use chappe_core::{Money, Rules};
 use figment::providers::{Env, Format, Toml};
-use figment::value::{Dict, Map};
+use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
@@ -62,7 +62,7 @@ pub struct Config {
     prices: PriceSettings,
     routes: RouteSettings,
     #[serde(default)]
-    channels: BTreeMap<String, ChannelSettings>,
+    channels: ChannelTables,
     texts: TextSettings,
     limits: Limits,
     codes: Life,
@@ -227,6 +227,18 @@ impl Hops {
     }
 }
 
+/// What is set of each channel. It is read where channels are used: other commands beside a server need not be given its
+/// secrets. It holds them, and so is never shown.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+struct ChannelTables(BTreeMap<String, Value>);
+
+impl fmt::Debug for ChannelTables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TextSettings {
@@ -330,9 +342,11 @@ impl Config {
         Ok(Routes::new(default, by_prefix)?)
     }
 
-    /// The channels by their names, each of which is good for what it is set up to do.
-    fn channels(&self) -> anyhow::Result<BTreeMap<ChannelName, ChannelSettings>> {
-        let channel = |(name, settings): (&String, &ChannelSettings)| -> anyhow::Result<_> {
+    /// The channels by their names, each of which can do what it is set up to do.
+    pub fn channels(&self) -> anyhow::Result<BTreeMap<ChannelName, ChannelSettings>> {
+        let (texts, public_url) = (self.texts()?, self.public_url()?);
+        let mut channels = BTreeMap::new();
+        for (name, table) in &self.channels.0 {
             let parsed = ChannelName::parse(name).filter(|name| !matches!(name.as_str(), "none" | "sandbox"));
             let parsed = parsed.with_context(|| {
                 format!(
@@ -340,14 +354,21 @@ impl Config {
                      and is neither \"none\" nor \"sandbox\""
                 )
             })?;
+            let settings: ChannelSettings =
+                table.deserialize().with_context(|| format!("in channels.{name}"))?;
             ensure!(
-                self.public_url()?.is_some() || !settings.needs_public_url(),
+                public_url.is_some() || !settings.needs_public_url(),
                 "channels.{name} tells its provider where to call back: set public_url to the address under which \
                  providers reach this server, or channels.{name}.callbacks = false"
             );
-            Ok((parsed, settings.clone()))
-        };
-        self.channels.iter().map(channel).collect()
+            let language = settings.wording().language;
+            ensure!(
+                language.is_empty() || texts.knows(language),
+                "channels.{name}.language is {language:?}, and there is no text in it: write one in texts.by_language"
+            );
+            channels.insert(parsed, settings);
+        }
+        Ok(channels)
     }
 
     /// Where providers reach this server.

@@ -114,7 +114,7 @@ impl Callbacks {
 /// The bytes that lower-case hexadecimal digits stand for.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let lower = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-    if text.len() % 2 != 0 || !text.as_bytes().iter().all(lower) {
+    if !text.len().is_multiple_of(2) || !text.as_bytes().iter().all(lower) {
         return None;
     }
     let pairs = text.as_bytes().chunks_exact(2).map(|pair| std::str::from_utf8(pair).ok());

@@ -2,7 +2,9 @@
 //! became of it.
 
 pub mod callback;
+pub mod finding;
 pub mod gate;
+pub mod gateway;
 pub mod http;
 pub mod inbox;
 pub mod route;
@@ -18,6 +20,7 @@ use chappe_core::book::Job;
 use chappe_core::route::{Reach, Route};
 use chappe_core::text::ChannelName;
 use chappe_core::{ChannelEvent, Hop, Mode, Phone, Time};
+use finding::Finding;
 use gate::{Gate, Pace};
 use inbox::Inbox;
 use route::{Line, Routes};
@@ -36,14 +39,25 @@ pub const ERRAND_MAX: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum ChannelSettings {
+    /// An upstream that speaks this very API.
+    Gateway(Box<gateway::Settings>),
     /// A provider with an HTTP API.
-    Http(http::Settings),
+    Http(Box<http::Settings>),
     /// An SMS centre that speaks SMPP.
-    Smpp(smpp::SmppSettings),
+    Smpp(Box<smpp::SmppSettings>),
     /// One that says what a test tells it to.
     #[cfg(feature = "simulation")]
     #[serde(skip)]
     Scripted(scripted::Scripted),
+}
+
+/// How a channel words its messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wording<'s> {
+    /// The language of all of them; empty: each in the language of its number or of who reads it.
+    pub language: &'s str,
+    /// The domain whose pages may fill codes in.
+    pub webotp: Option<&'s str>,
 }
 
 /// What the house lends its channels.
@@ -74,8 +88,9 @@ pub struct Outside {
 
 #[derive(Debug)]
 enum Channel {
-    Http(http::Http),
-    Smpp(smpp::Smpp),
+    Gateway(Box<gateway::Gateway>),
+    Http(Box<http::Http>),
+    Smpp(Box<smpp::Smpp>),
     #[cfg(feature = "simulation")]
     Scripted(scripted::Scripted),
 }
@@ -125,6 +140,7 @@ impl ChannelSettings {
     /// Whether it only works when providers can reach this server.
     pub fn needs_public_url(&self) -> bool {
         match self {
+            ChannelSettings::Gateway(_) => false,
             ChannelSettings::Http(settings) => settings.needs_callback_url(),
             ChannelSettings::Smpp(_) => false,
             #[cfg(feature = "simulation")]
@@ -132,9 +148,49 @@ impl ChannelSettings {
         }
     }
 
+    /// How it words its messages.
+    pub fn wording(&self) -> Wording<'_> {
+        match self {
+            // The upstream has words of its own.
+            ChannelSettings::Gateway(_) => Wording::default(),
+            ChannelSettings::Http(settings) => settings.wording(),
+            ChannelSettings::Smpp(settings) => settings.wording(),
+            #[cfg(feature = "simulation")]
+            ChannelSettings::Scripted(_) => Wording::default(),
+        }
+    }
+
+    /// The kind, as the operator writes it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            ChannelSettings::Gateway(_) => "gateway",
+            ChannelSettings::Http(_) => "http",
+            ChannelSettings::Smpp(_) => "smpp",
+            #[cfg(feature = "simulation")]
+            ChannelSettings::Scripted(_) => "scripted",
+        }
+    }
+
+    /// The shortest time that a hop through it must have: with less, it takes no message.
+    pub fn shortest_hop(&self) -> Duration {
+        match self {
+            ChannelSettings::Gateway(_) => Duration::from_secs(gateway::TTL_MIN_S),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether `text` is the token that it calls an upstream with: one of this very house would call itself.
+    pub fn is_token_of_upstream(&self, text: &str) -> bool {
+        match self {
+            ChannelSettings::Gateway(settings) => settings.is_token(text),
+            _ => false,
+        }
+    }
+
     /// What may not be meant as it is set.
     pub fn doubt(&self) -> Option<String> {
         match self {
+            ChannelSettings::Gateway(_) => None,
             ChannelSettings::Http(settings) => settings.doubt(),
             ChannelSettings::Smpp(_) => None,
             #[cfg(feature = "simulation")]
@@ -200,13 +256,17 @@ impl Channels {
 impl Outside {
     fn new(name: ChannelName, settings: ChannelSettings, lent: &Lent) -> Outside {
         let (channel, pace): (Channel, Pace) = match settings {
+            ChannelSettings::Gateway(settings) => {
+                let pace = settings.pace();
+                (Channel::Gateway(Box::new(gateway::Gateway::new(name, *settings, lent))), pace)
+            }
             ChannelSettings::Http(settings) => {
                 let pace = settings.pace();
-                (Channel::Http(http::Http::new(name, settings, lent)), pace)
+                (Channel::Http(Box::new(http::Http::new(name, *settings, lent))), pace)
             }
             ChannelSettings::Smpp(settings) => {
                 let pace = settings.pace();
-                (Channel::Smpp(smpp::Smpp::new(settings, lent)), pace)
+                (Channel::Smpp(Box::new(smpp::Smpp::new(*settings, lent))), pace)
             }
             #[cfg(feature = "simulation")]
             ChannelSettings::Scripted(scripted) => {
@@ -220,7 +280,7 @@ impl Outside {
     /// Whether it reaches nobody but those who subscribed.
     pub fn is_for_subscribers(&self) -> bool {
         match &self.channel {
-            Channel::Http(_) | Channel::Smpp(_) => false,
+            Channel::Gateway(_) | Channel::Http(_) | Channel::Smpp(_) => false,
             #[cfg(feature = "simulation")]
             Channel::Scripted(scripted) => scripted.subscribers_only,
         }
@@ -235,7 +295,7 @@ impl Outside {
     pub async fn listen(&self, inbox: Inbox, mut stopped: watch::Receiver<bool>) {
         match &self.channel {
             // It is called back.
-            Channel::Http(_) => {
+            Channel::Gateway(_) | Channel::Http(_) => {
                 let _ = (inbox, stopped.wait_for(|stop| *stop).await);
             }
             Channel::Smpp(smpp) => smpp.listen(inbox, stopped).await,
@@ -250,6 +310,7 @@ impl Outside {
     /// Takes in what somebody says at the channel's own address. Who it is and what it says is for the channel to judge.
     pub async fn hear(&self, incoming: Incoming, inbox: &Inbox) -> Answer {
         match &self.channel {
+            Channel::Gateway(gateway) => gateway.hear(incoming, inbox).await,
             Channel::Http(http) => http.hear(incoming, inbox).await,
             // Its receipts come over its session.
             Channel::Smpp(_) => Answer::Unknown,
@@ -258,9 +319,22 @@ impl Outside {
         }
     }
 
+    /// Looks whether the channel can work, without sending anything to anybody: who it is to the provider, what it has
+    /// left there, and whatever else can be asked for free.
+    pub async fn examine(&self, now: Time) -> Vec<Finding> {
+        match &self.channel {
+            Channel::Gateway(gateway) => gateway.examine(now).await,
+            Channel::Http(http) => http.examine().await,
+            Channel::Smpp(smpp) => smpp.examine().await,
+            #[cfg(feature = "simulation")]
+            Channel::Scripted(_) => Vec::new(),
+        }
+    }
+
     /// Does an errand. Whatever can go wrong is among what it says.
     pub async fn carry_out(&self, errand: Errand, job: &Job, addressee: Option<&Addressee>) -> Said {
         match &self.channel {
+            Channel::Gateway(gateway) => gateway.carry_out(errand, job).await,
             Channel::Http(http) => http.carry_out(errand, job, addressee).await,
             Channel::Smpp(smpp) => smpp.carry_out(errand, job).await,
             #[cfg(feature = "simulation")]

@@ -105,6 +105,11 @@ impl Routes {
         self.0.entry(phone)
     }
 
+    /// Every line, each with its prefix; the default first, with the empty one.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Line)> {
+        self.0.entries()
+    }
+
     /// Whether messages reach nobody at all.
     pub fn lead_nowhere(&self) -> bool {
         self.0.values().all(|line| *line == Line::Nowhere)

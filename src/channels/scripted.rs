@@ -11,6 +11,8 @@ use std::sync::Arc;
 /// What is said to an errand.
 pub type Answer = Pin<Box<dyn Future<Output = Said> + Send>>;
 
+type Script = dyn Fn(Errand, &Job, Option<&Addressee>) -> Answer + Send + Sync;
+
 /// The channel.
 #[derive(Clone)]
 pub struct Scripted {
@@ -18,7 +20,7 @@ pub struct Scripted {
     pub subscribers_only: bool,
     /// How much it is given at once.
     pub pace: Pace,
-    script: Arc<dyn Fn(Errand, &Job, Option<&Addressee>) -> Answer + Send + Sync>,
+    script: Arc<Script>,
 }
 
 impl Scripted {

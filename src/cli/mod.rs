@@ -8,11 +8,14 @@ mod backup;
 mod calls;
 mod copy;
 mod dev;
+mod doctor;
 mod key;
 mod migrate;
 mod output;
+mod route;
 mod serve;
 mod server;
+mod text;
 mod tokens;
 
 use crate::config::{Config, DatabaseUrl, key_of_environment, read_key};
@@ -74,6 +77,14 @@ enum Command {
     Balance(calls::BalanceArgs),
     /// Show what happened to a request, and why
     Request(audit::RequestArgs),
+    /// Show the texts of messages
+    #[command(subcommand)]
+    Text(text::TextCommand),
+    /// Explain routes
+    #[command(subcommand)]
+    Route(route::RouteCommand),
+    /// Look whether everything is in place for real messages, and say what to do; ends with 0 only if nothing fails
+    Doctor(doctor::DoctorArgs),
     /// Check every invariant of the database, also while a server runs; ends with 0 only if all hold
     Audit(audit::AuditArgs),
     /// Bring the database up to date; a start of the server does so by itself
@@ -121,6 +132,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Revoke(args) => calls::revoke(args, cli.json),
         Command::Balance(args) => calls::balance(args, cli.json),
         Command::Request(args) => audit::show_request(args, cli.json),
+        Command::Text(command) => text::run(&command, cli.json),
+        Command::Route(command) => route::run(command, cli.json),
+        Command::Doctor(args) => doctor::run(args, cli.json),
         Command::Audit(args) => audit::run(args, cli.json),
         Command::Migrate(args) => migrate::run(args, cli.json),
         Command::Backup(args) => backup::run(args, cli.json),

@@ -50,9 +50,12 @@ pub(super) fn run(args: ServeArgs) -> Done {
     server::init_log(&config.log)?;
     if settings.routes.lead_nowhere() {
         tracing::warn!(
-            "routes.live is \"none\": messages of live accounts are refused as PHONE_NUMBER_NOT_AVAILABLE; only test \
-             accounts, which send to the sandbox, can be used"
+            "routes.live is \"none\": messages of live accounts are refused as PHONE_NUMBER_NOT_AVAILABLE until it leads \
+             to a channel; only test accounts, which send to the sandbox, can be used"
         );
+    }
+    for doubt in config.doubts()? {
+        tracing::warn!("{doubt}");
     }
     let vault = Vault::new(&key);
     server::block_on(async {
@@ -83,7 +86,7 @@ pub(super) fn run(args: ServeArgs) -> Done {
 }
 
 /// A key that lies beside the database is in every copy of it, and so protects nothing.
-fn refuse_key_beside_database(config: &Config) -> anyhow::Result<()> {
+pub(super) fn refuse_key_beside_database(config: &Config) -> anyhow::Result<()> {
     let (Ok(key), Ok(data)) = (config.key_file.canonicalize(), config.data.canonicalize()) else {
         return Ok(());
     };

@@ -72,6 +72,7 @@ struct Link {
 type Origin = (Scheme, Authority);
 
 /// How an exchange over one connection ended.
+#[allow(clippy::large_enum_variant)] // There is one of it for each call, on the stack, for a moment.
 enum Exchanged {
     /// With an answer, and perhaps with a connection that can be used again.
     Answer(Response<Bytes>, Option<Link>),
@@ -119,6 +120,13 @@ impl Provider {
             Exchanged::Unsent(_, reason) => Err(Failure::NotSent(reason)),
             Exchanged::Lost(reason) => Err(Failure::NoAnswer(reason)),
         }
+    }
+
+    /// Connects to where this request would go, and sends nothing. Says which host that is.
+    pub async fn reach(&self, mut request: Request<Bytes>) -> Result<String, Failure> {
+        let origin = address(&mut request)?;
+        self.connect(&origin).await.map_err(Failure::NotSent)?;
+        Ok(origin.1.host().to_owned())
     }
 
     async fn connect(&self, (scheme, authority): &Origin) -> Result<Link, String> {

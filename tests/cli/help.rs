@@ -5,9 +5,9 @@ use crate::gateway::Home;
 use std::collections::HashSet;
 
 /// Every subcommand. That no other exists is seen from the help itself.
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 21] = [
     "dev", "serve", "key", "account", "sender", "credit", "token", "check", "send", "verify", "revoke",
-    "balance", "request", "audit", "migrate", "backup", "copy", "help",
+    "balance", "request", "text", "route", "doctor", "audit", "migrate", "backup", "copy", "help",
 ];
 
 /// The commands that the help of `line` lists.

@@ -6,11 +6,13 @@
 mod accounts;
 mod backup;
 mod calls;
+mod channels;
 mod copy;
 #[path = "../support/postgres.rs"]
 #[allow(dead_code)] // The tests of the store use all of it.
 mod database;
 mod dev;
+mod doctor;
 #[path = "../trials/gateway.rs"]
 #[allow(dead_code)] // The trials use all of it.
 mod gateway;
@@ -20,6 +22,7 @@ mod help;
 mod http;
 mod migrate;
 mod postgres;
+mod route;
 mod serve;
 mod tokens;
 

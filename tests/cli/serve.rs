@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 /// What makes a server safe that has no TLS of its own.
-const BEHIND_PROXY: &str = "trusted_proxies = [\"127.0.0.1\"]\n";
+pub(crate) const BEHIND_PROXY: &str = "trusted_proxies = [\"127.0.0.1\"]\n";
 
 /// Writes a file that only its owner can read.
 fn write(path: &Path, text: &str) {
@@ -22,20 +22,20 @@ fn write(path: &Path, text: &str) {
 }
 
 /// A home with a master key beside the data directory.
-fn home_with_key() -> Home {
+pub(crate) fn home_with_key() -> Home {
     let home = Home::new();
     write(&home.path().join("master.key"), &home.run(["key", "generate"]).stdout);
     home
 }
 
 /// `chappe serve` with this configuration, on a free port.
-fn serve(home: &Home, config: &str) -> Command {
+pub(crate) fn serve(home: &Home, config: &str) -> Command {
     std::fs::write(home.path().join("chappe.toml"), config).unwrap();
     home.command(["serve", "--listen", "127.0.0.1:0"])
 }
 
 #[track_caller]
-fn refused(command: Command, reason: &str) {
+pub(crate) fn refused(command: Command, reason: &str) {
     match Gateway::try_start(command) {
         Ok(_) => panic!("it started, though {reason:?} should have been said"),
         Err(ended) => {
@@ -104,7 +104,7 @@ fn settings_that_cannot_be_are_refused_by_name() {
         ("[prices]\ndefault = \"0.0000001\"", "the price \"0.0000001\" cannot be used"),
         ("[log]\nformat = \"xml\"", "found `xml`"),
         ("[log]\nfilter = \"info,=,\"", "log.filter"),
-        ("[routes]\nlive = \"pigeon\"", "found `pigeon`"),
+        ("[routes]\nlive = \"pigeon\"", "a route leads to channel \"pigeon\""),
         ("[limits]\nattempts_per_request = 0", "limits.attempts_per_request"),
         ("[limits]\nattempts_per_request = 256", "limits.attempts_per_request"),
         ("[limits]\nsends_per_phone = 0", "limits.sends_per_phone"),
@@ -175,7 +175,7 @@ fn the_printed_defaults_are_a_configuration() {
 }
 
 /// Makes a customer with money and a token, and gives the token back.
-fn customer(home: &Home, test: bool) -> String {
+pub(crate) fn customer(home: &Home, test: bool) -> String {
     let mode: &[&str] = if test { &["--test"] } else { &[] };
     for line in ["account create acme", "credit acme 5", "credit acme 5 --test"] {
         home.run(line.split(' '));

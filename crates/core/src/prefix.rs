@@ -51,6 +51,12 @@ impl<T> ByPrefix<T> {
             .map_or(("", &self.default), |(prefix, value)| (prefix.as_str(), value))
     }
 
+    /// Every value, each with its prefix; the default first, with the empty one.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &T)> {
+        let exceptions = self.by_prefix.iter().map(|(prefix, value)| (prefix.as_str(), value));
+        std::iter::once(("", &self.default)).chain(exceptions)
+    }
+
     /// Every value.
     pub fn values(&self) -> impl Iterator<Item = &T> {
         std::iter::once(&self.default).chain(self.by_prefix.values())
@@ -70,6 +76,8 @@ mod tests {
         assert_eq!(entry("+390612345678"), ("39", &2));
         assert_eq!(entry("+14155550123"), ("1", &1));
         assert_eq!(entry("+447911123456"), ("", &0));
+        let all: Vec<_> = values.entries().collect();
+        assert_eq!(all, [("", &0), ("1", &1), ("39", &2), ("393", &3)]);
         for prefix in ["+39", "", "3 9", "1234567890123456"] {
             assert!(ByPrefix::new(0, BTreeMap::from([(prefix.to_owned(), 1)])).is_err(), "{prefix:?}");
         }

@@ -1,6 +1,7 @@
 //! An SMS provider with an HTTP API, whichever it is: what goes out and what comes back is configuration.
 
 mod answer;
+mod examine;
 mod presets;
 mod settings;
 mod status;
@@ -10,7 +11,7 @@ pub use settings::Settings;
 
 use super::callback::Callbacks;
 use super::text::Texts;
-use super::{Addressee, Errand, Lent, Said};
+use super::{Addressee, Errand, Lent, Said, Wording};
 use crate::net::provider::{Failure, Provider};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderValue, Request};
@@ -60,14 +61,15 @@ impl Http {
         let Some(code) = &job.code else {
             return vec![failed("the code is not there any more")];
         };
-        let wanted = match self.settings.language.as_str() {
+        let Wording { language, webotp } = self.settings.wording();
+        let wanted = match language {
             "" => addressee.map_or("", |addressee| &addressee.language),
             fixed => fixed,
         };
         let language = self.texts.language(wanted, job.phone);
         let values = Values {
             to_digits: job.phone.to_string(),
-            text: self.texts.render(language, code.expose(), self.settings.webotp.as_deref()),
+            text: self.texts.render(language, code.expose(), webotp),
             code: code.expose().to_owned(),
             from: self.settings.from.clone(),
             id: format!("{}-{}", job.request, job.hop),

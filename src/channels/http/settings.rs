@@ -5,7 +5,7 @@ use super::presets;
 use super::status::{CallbackSettings, RawCallback};
 use super::template::{Escape, Place, Template, Values};
 use crate::channels::gate::Pace;
-use crate::channels::text;
+use crate::channels::{Wording, text};
 use crate::secret::Secret;
 use axum::http::{HeaderName, HeaderValue, Method};
 use base64::Engine;
@@ -151,6 +151,11 @@ impl Settings {
     /// Whether messages go out with the address of their callbacks.
     pub fn needs_callback_url(&self) -> bool {
         self.callbacks && self.holds(Place::CallbackUrl)
+    }
+
+    /// How its messages are worded.
+    pub fn wording(&self) -> Wording<'_> {
+        Wording { language: &self.language, webotp: self.webotp.as_deref() }
     }
 
     /// What may not be meant as it is set.

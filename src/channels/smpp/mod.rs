@@ -1,5 +1,6 @@
 //! SMS over SMPP 3.4: one session a server, kept up in the background; receipts come back over it.
 
+mod examine;
 mod link;
 mod settings;
 

@@ -1,6 +1,7 @@
 //! What the operator sets of an SMPP channel.
 
 use super::link::Tls;
+use crate::channels::Wording;
 use crate::channels::gate::Pace;
 use crate::channels::text::is_domain;
 use crate::secret::Secret;
@@ -175,6 +176,11 @@ impl SmppSettings {
     /// How much the channel is given at once: as much as the SMSC takes without an answer.
     pub fn pace(&self) -> Pace {
         self.pace
+    }
+
+    /// How it words its messages.
+    pub fn wording(&self) -> Wording<'_> {
+        Wording { language: &self.language, webotp: self.webotp.as_deref() }
     }
 }
 

@@ -8,7 +8,9 @@ use chappe::channels::ChannelSettings;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
@@ -17,8 +19,8 @@ use tokio::task::JoinHandle;
 pub(crate) enum Reply {
     /// With this status and body, and a header if there is one.
     Json(u16, Value, Option<(&'static str, String)>),
-    /// Takes the request in, and never answers.
-    Never,
+    /// Takes the request in, and says yes once it is told to.
+    Held(Arc<Notify>),
 }
 
 /// A message as the provider got it.
@@ -148,6 +150,28 @@ pub(crate) async fn nobody() -> SocketAddr {
     address
 }
 
+/// Somebody who reads a request, tells of its body, and hangs up.
+pub(crate) async fn hanging_up() -> (SocketAddr, UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = unbounded_channel();
+    tokio::spawn(async move {
+        // Ends with the last one who wants to hear of it.
+        while let Ok((mut stream, _)) = listener.accept().await
+            && !tell.is_closed()
+        {
+            let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+            while !request.ends_with(b"}") {
+                let read = stream.read(&mut buffer).await.unwrap();
+                assert!(read > 0, "the request ended early");
+                request.extend_from_slice(&buffer[..read]);
+            }
+            let _ = tell.send(String::from_utf8(request).unwrap());
+        }
+    });
+    (address, told)
+}
+
 async fn take(State(counter): State<Arc<Counter>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
@@ -168,6 +192,9 @@ async fn take(State(counter): State<Arc<Counter>>, request: Request) -> Response
             }
             response
         }
-        Reply::Never => std::future::pending().await,
+        Reply::Held(held) => {
+            held.notified().await;
+            (StatusCode::CREATED, json!({"id": format!("m-{at}")}).to_string()).into_response()
+        }
     }
 }

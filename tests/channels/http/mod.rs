@@ -1,4 +1,6 @@
 //! Providers with an HTTP API.
 
+mod callbacks;
 mod double;
 mod lives;
+mod presets;

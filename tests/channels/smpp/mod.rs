@@ -25,7 +25,7 @@ fn settings(smsc: &Smsc, more: &str) -> ChannelSettings {
         smsc.address
     );
     let settings: SmppSettings = Figment::from(Toml::string(&text)).extract().unwrap();
-    ChannelSettings::Smpp(settings)
+    ChannelSettings::Smpp(Box::new(settings))
 }
 
 fn sms(setup: &mut Setup, settings: ChannelSettings) {

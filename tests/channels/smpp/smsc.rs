@@ -130,7 +130,8 @@ impl Smsc {
 
     fn order(&self, order: Order) {
         let orders = self.shared.orders.lock().unwrap();
-        orders.as_ref().expect("a session that is bound").send(order).ok().expect("an open connection");
+        let sent = orders.as_ref().expect("a session that is bound").send(order);
+        assert!(sent.is_ok(), "an open connection");
     }
 }
 
