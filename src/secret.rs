@@ -1,7 +1,7 @@
 //! Secrets that the operator sets.
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{self, Deserializer, IgnoredAny};
 use std::fmt;
 
 /// A password, token or key of somebody else's service. It is never shown: not in logs, not in errors, not in timelines.
@@ -41,31 +41,18 @@ impl fmt::Debug for Secret {
 /// From a text alone: an error about anything else does not repeat what it found.
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        struct SecretVisitor;
-        impl Visitor<'_> for SecretVisitor {
-            type Value = Secret;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a secret in quotes")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
-                Ok(Secret(text.to_owned()))
-            }
-
-            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
-                Err(E::custom("a secret that is a number is to be put in quotes"))
-            }
-
-            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
-                self.visit_i64(0)
-            }
-
-            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
-                self.visit_i64(0)
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Found {
+            Text(String),
+            Other(IgnoredAny),
+        }
+        match Found::deserialize(deserializer)? {
+            Found::Text(text) => Ok(Secret(text)),
+            Found::Other(_) => {
+                Err(de::Error::custom("a secret is a text, also one of digits: put it in quotes"))
             }
         }
-        deserializer.deserialize_any(SecretVisitor)
     }
 }
 
@@ -77,7 +64,7 @@ mod tests {
     fn a_secret_is_shown_by_nothing() {
         let secret: Secret = serde_json::from_str("\"hunter2\"").unwrap();
         assert_eq!((secret.expose(), format!("{secret:?}").as_str()), ("hunter2", "Secret(…)"));
-        for text in ["12345", "1.5", "-7"] {
+        for text in ["12345", "1.5", "-7", "[45]", "true"] {
             let error = serde_json::from_str::<Secret>(text).unwrap_err().to_string();
             assert!(error.contains("quotes") && !error.contains(text), "{error}");
         }

@@ -84,7 +84,7 @@ fn channels_that_cannot_work_are_refused_by_name() {
         ),
         (sms(&format!("{OWN}{body}concurrency = 0\n")), "nonzero"),
         // A number would be read as one, and lose its zeros.
-        (sms(&format!("{OWN}{body}user = \"me\"\npassword = 12345678\n")), "to be put in quotes"),
+        (sms(&format!("{OWN}{body}user = \"me\"\npassword = 12345678\n")), "put it in quotes"),
         (
             "[texts]\nby_language = { en = \"{code} {name}\" }\n".to_owned(),
             "has \"{name}\": only {code}, {brand} and {minutes}",
@@ -170,7 +170,7 @@ fn a_code_leaves_the_house_and_its_delivery_is_heard() {
     soon(&gateway, &token, "IP_NOT_ALLOWED");
     let proxied = "X-Forwarded-For: 198.51.100.7\r\n";
     let mut caller = Connection::open(gateway.address(), &token).unwrap();
-    let order = json!({ "phone_number": "+391234567890", "code": "4711", "ttl": 60 });
+    let order = json!({ "phone_number": "+393331234567", "code": "4711", "ttl": 60 });
     let sent = caller.call_with("sendVerificationMessage", &order, proxied).unwrap().result();
     let taken = taking.join().unwrap();
     let (head, body) = taken.split_once("\r\n\r\n").unwrap();
@@ -195,7 +195,7 @@ fn a_code_leaves_the_house_and_its_delivery_is_heard() {
     let state = caller.call_with("checkVerificationStatus", &state, proxied).unwrap().result();
     assert_eq!(state["delivery_status"]["status"], "delivered");
     let ended = gateway.stop();
-    for secret in ["0012345678", "391234567890", "4711"] {
+    for secret in ["0012345678", "393331234567", "4711"] {
         assert!(!ended.stderr.contains(secret), "{secret} is in the log: {}", ended.stderr);
     }
     let audit = home.run(["audit", "--json"]);

@@ -380,7 +380,7 @@ mod tests {
         }
     }
 
-    /// The example of Twilio's page "Validating Signatures from Twilio".
+    /// The example that Twilio's own libraries are tested with.
     #[test]
     fn twilios_own_example_is_right() {
         let signature = Signature {
@@ -391,9 +391,9 @@ mod tests {
             secret: "12345".into(),
         };
         let form = ("content-type", "application/x-www-form-urlencoded");
-        let body = "CallSid=CA1234567890ABCDE&Caller=%2B14158675310&Digits=1234&From=%2B14158675310&To=%2B18005551212";
-        let right = ("x-twilio-signature", "L/OH5YylLD5NRKLltdqwSvS0BnU=");
-        let address = "https://example.com/myapp";
+        let body = "CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212";
+        let right = ("x-twilio-signature", "RSOYDt4T1cUTdK1PDd93/VVr8B8=");
+        let address = "https://mycompany.com/myapp.php";
         let query = "foo=1&bar=2";
         assert!(signature.check(&incoming(query, &[form, right], body), address).is_ok());
         for (query, headers, body) in [
