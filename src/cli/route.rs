@@ -62,6 +62,8 @@ struct Planned {
     wait: Option<Duration>,
     /// For a channel that reaches its subscribers alone: whether the number is one of them; `None` if that is not known.
     subscribed: Option<Option<bool>>,
+    /// Whether its wait is less than its channel takes a message for.
+    too_short: bool,
     last: bool,
 }
 
@@ -138,10 +140,14 @@ async fn planned(
                 Some(Some(subscriber.is_some_and(|subscriber| !subscriber.blocked)))
             }
         };
-        let kind = settings.channels.get(&hop.channel).map_or("sandbox", ChannelSettings::kind);
+        let channel = settings.channels.get(&hop.channel);
+        let kind = channel.map_or("sandbox", ChannelSettings::kind);
+        let shortest = channel.map(ChannelSettings::shortest_hop).unwrap_or_default();
+        let too_short = hop.wait.is_some_and(|wait| wait < shortest);
         let last = at + 1 == route.hops.len();
-        let planned = Planned { channel: hop.channel.clone(), kind, turn, wait: hop.wait, subscribed, last };
-        if !planned.is_left_out() {
+        let channel = hop.channel.clone();
+        let planned = Planned { channel, kind, turn, wait: hop.wait, subscribed, too_short, last };
+        if !planned.is_left_out() && !too_short {
             turn = turn.zip(hop.wait).map(|(turn, wait)| turn + wait);
         }
         hops.push(planned);
@@ -156,6 +162,7 @@ impl Planned {
 
     fn note(&self) -> &'static str {
         match self.subscribed {
+            _ if self.too_short => "fails at once: its channel takes no message with so little time",
             None => "",
             Some(None) => "serves subscribers alone; whether this number is one is not known",
             Some(Some(true)) => "serves subscribers alone; this number is one",
@@ -188,6 +195,7 @@ impl Planned {
             "subscribers_only": self.subscribed.is_some(),
             "subscribed": self.subscribed.flatten(),
             "left_out": self.is_left_out(),
+            "too_short": self.too_short,
         })
     }
 }

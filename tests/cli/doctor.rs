@@ -170,27 +170,27 @@ fn a_configuration_that_cannot_be_is_told_as_the_server_tells_it() {
             "fail configuration: the configuration cannot be used: unknown field: found `nonsense`",
         ),
         ("[routes]\nlive = \"pigeon\"", "fail configuration: a route leads to channel \"pigeon\""),
-        ("[channels.x]\nkind = \"gateway\"", "fail configuration: the configuration cannot be used"),
+        ("[channels.x]\nkind = \"gateway\"", "fail configuration: in channels.x: missing field `token`"),
         (
             "[channels.x]\nkind = \"gateway\"\ntoken = \"t\"\nbase_url = \"http://example.com\"",
-            "fail configuration: the configuration cannot be used: base_url or token: the base URL cannot be used: it \
+            "fail configuration: in channels.x: base_url or token: the base URL cannot be used: it \
              must be https",
         ),
         (
             "[channels.x]\nkind = \"gateway\"\ntoken = \"t\"\npoll_s = 0",
-            "fail configuration: the configuration cannot be used: poll_s must be from 1 to 600",
+            "fail configuration: in channels.x: poll_s must be from 1 to 600",
         ),
         (
             "[channels.x]\nkind = \"gateway\"\ntoken = \"t\"\ntimeout_s = 10",
-            "fail configuration: the configuration cannot be used: timeout_s must be from 1 to 9",
+            "fail configuration: in channels.x: timeout_s must be from 1 to 9",
         ),
         (
             "[channels.x]\nkind = \"gateway\"\ntoken = \"t\"\nsender_username = \"a b\"",
-            "fail configuration: the configuration cannot be used: sender_username \"a b\" is no username",
+            "fail configuration: in channels.x: sender_username \"a b\" is no username",
         ),
         (
             "[channels.x]\nkind = \"gateway\"\ntoken = \"t\"\npigeon = 1",
-            "fail configuration: the configuration cannot be used: unknown field",
+            "fail configuration: in channels.x: unknown field",
         ),
     ] {
         configure(&operator, config);

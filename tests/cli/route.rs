@@ -9,8 +9,8 @@ trusted_proxies = ["127.0.0.1"]
 default = "0.01"
 by_prefix = { "39" = "0.05" }
 [routes]
-live = ["upstream:40", "backup:20", "last"]
-by_prefix = { "39" = ["upstream", "last"], "4" = "none", "40" = "sandbox" }
+live = ["upstream:40", "backup:30", "last"]
+by_prefix = { "39" = ["upstream", "last"], "4" = "none", "40" = "sandbox", "7" = ["upstream:29", "last"] }
 [channels.upstream]
 kind = "gateway"
 token = "one"
@@ -43,13 +43,16 @@ fn every_hop_is_told_with_its_turn() {
     let hop = |name: &str, turn_s, wait_s| (name.to_owned(), turn_s, wait_s);
     assert_eq!(
         hops(&operator.json("route explain +14155550123")),
-        [hop("upstream", Some(0), Some(40)), hop("backup", Some(40), Some(20)), hop("last", Some(60), None)]
+        [hop("upstream", Some(0), Some(40)), hop("backup", Some(40), Some(30)), hop("last", Some(70), None)]
     );
     assert_eq!(
         hops(&operator.json("route explain +393331234567")),
         [hop("upstream", Some(0), None), hop("last", None, None)],
         "nobody knows when a hop without a wait fails"
     );
+    let plan_too_short = operator.json("route explain +79123456719");
+    assert_eq!(hops(&plan_too_short), [hop("upstream", Some(0), Some(29)), hop("last", Some(0), None)]);
+    assert_eq!(plan_too_short["hops"][0]["too_short"], true, "an upstream takes nothing for less than 30 s");
     assert_eq!((&plan["refusal"], hops(&plan).len()), (&json!("PHONE_NUMBER_NOT_AVAILABLE"), 0));
     assert!(!operator.home.data().exists(), "to explain makes nothing");
 }
@@ -87,8 +90,8 @@ fn people_are_told_in_words() {
         "number   +14155550123 (US)\naccount  live\nprice    0.01\nroute    routes.live\n",
         "CHANNEL   KIND     TURN        HAS           NOTE\n",
         "upstream  gateway  at once     40 s\n",
-        "last      gateway  after 60 s  what is left\n",
-        "The last hop gets its turn after 60 s at the latest.\nA message without a ttl is given up after 600 s.\n",
+        "last      gateway  after 70 s  what is left\n",
+        "The last hop gets its turn after 70 s at the latest.\nA message without a ttl is given up after 600 s.\n",
         "The database was not looked into: there is no database in",
     ] {
         assert!(said.contains(text), "no {text:?} in {said}");

@@ -26,6 +26,7 @@ async fn every_answer_is_taken_for_what_it_says_and_no_more() {
         (refusal("BALANCE_NOT_ENOUGH"), "failed upstream the account at the upstream has no money left"),
         (refusal("ACCESS_TOKEN_INVALID"), "failed upstream the upstream does not know the token"),
         (refusal("IP_NOT_ALLOWED"), "failed upstream the upstream does not take the token from"),
+        (refusal("CALLBACK_URL_INVALID"), "failed upstream the upstream cannot call back below public_url"),
         (refusal("OVERLOADED"), "failed upstream the upstream has too much to do"),
         (refusal("SENDER_NOT_OWNED"), "failed upstream the upstream refuses it: SENDER_NOT_OWNED"),
         (refusal("SOMETHING_NEW_17"), "failed upstream the upstream refuses it: SOMETHING_NEW_17"),
