@@ -5,7 +5,7 @@
 //! * A code is compared by a keyed digest and kept sealed only until a channel has it.
 //! * A phone number is kept sealed, with a keyed digest for look-up.
 
-use aes_gcm_siv::aead::Aead;
+use aes_gcm_siv::aead::{Aead, Payload};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use chappe_core::text::ChannelName;
 use chappe_core::{CodeMac, Phone, RequestId};
@@ -49,6 +49,11 @@ pub struct Unsealable;
 #[derive(Clone)]
 pub struct CallbackKey(Hmac<Sha256>);
 
+/// A key for what is handed to somebody outside, sealed, and has to be known again when it comes back. It opens nothing
+/// that the database holds, so whoever has to seal such a thing need not be given the [`Vault`].
+#[derive(Clone)]
+pub struct Sealer(Aes256GcmSiv);
+
 /// All keys in use.
 #[derive(Clone)]
 pub struct Vault {
@@ -58,6 +63,7 @@ pub struct Vault {
     idempotency: Hmac<Sha256>,
     callback: CallbackKey,
     seals: [Aes256GcmSiv; 5],
+    button: Sealer,
     check: [u8; 8],
 }
 
@@ -119,6 +125,7 @@ impl Vault {
                 seal("own number seal"),
                 seal("subscriber seal"),
             ],
+            button: Sealer(seal("button seal")),
             check,
         }
     }
@@ -174,6 +181,11 @@ impl Vault {
         self.callback.clone()
     }
 
+    /// The key for what stands behind the buttons of messages.
+    pub fn button_sealer(&self) -> Sealer {
+        self.button.clone()
+    }
+
     fn cipher(&self, purpose: Purpose) -> &Aes256GcmSiv {
         let [token, code, phone, own_number, subscriber] = &self.seals;
         match purpose {
@@ -211,6 +223,34 @@ impl CallbackKey {
 impl fmt::Debug for CallbackKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CallbackKey(…)")
+    }
+}
+
+impl Sealer {
+    /// How much longer a sealed value is than the plain one, in bytes.
+    pub const OVERHEAD_BYTES: usize = 16;
+
+    /// Seals a value of a request, for one `place`: it does not open in another.
+    pub fn seal(&self, request: RequestId, place: &[u8], plain: &[u8]) -> Vec<u8> {
+        // Fails only for values of many gigabytes.
+        self.0.encrypt(&nonce(request.number()), Payload { msg: plain, aad: place }).unwrap_or_default()
+    }
+
+    /// Opens a value of a request, in the place that it was sealed for.
+    pub fn open(
+        &self,
+        request: RequestId,
+        place: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
+        let payload = Payload { msg: sealed, aad: place };
+        self.0.decrypt(&nonce(request.number()), payload).map(Zeroizing::new).map_err(|_| Unsealable)
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer(…)")
     }
 }
 
@@ -260,6 +300,20 @@ mod tests {
         tampered[0] ^= 1;
         assert!(one.open(Purpose::Code, 7, &tampered).is_err());
         assert!(one.open(Purpose::Code, 7, b"").is_err());
+    }
+
+    #[test]
+    fn what_was_handed_out_opens_only_where_it_belongs() {
+        let request = RequestId::parse("222370177540343").unwrap();
+        let sealer = vault(1).button_sealer();
+        let sealed = sealer.seal(request, b"chat 1", b"123456");
+        assert_eq!(sealed.len(), 6 + Sealer::OVERHEAD_BYTES);
+        assert_eq!(sealer.open(request, b"chat 1", &sealed).unwrap().as_slice(), b"123456");
+        assert!(sealer.open(request, b"chat 2", &sealed).is_err(), "another place");
+        let other = RequestId::parse("222370177540344").unwrap();
+        assert!(sealer.open(other, b"chat 1", &sealed).is_err(), "another request");
+        assert!(vault(2).button_sealer().open(request, b"chat 1", &sealed).is_err(), "another key");
+        assert!(vault(1).open(Purpose::Code, request.number(), &sealed).is_err(), "nothing of the database");
     }
 
     #[test]
