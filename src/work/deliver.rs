@@ -106,12 +106,18 @@ async fn send_out(app: Arc<App>, item: Work, mut stopped: watch::Receiver<bool>)
             },
         }
     };
-    let answer = match addressee(&app, outside, job).await {
-        Ok(addressee) => ask(outside, errand, job, addressee.as_ref()).await,
-        Err(event) => event.into(),
+    let addressee = match errand {
+        Errand::Deliver => addressee(&app, outside, job).await,
+        // These are about a message, wherever it went and whoever has subscribed since.
+        Errand::Poll | Errand::Withdraw => Ok(None),
     };
-    if answer.blocked {
-        block(&app, outside, job).await;
+    let answer = match &addressee {
+        Ok(addressee) => ask(outside, errand, job, addressee.as_ref()).await,
+        Err(event) => event.clone().into(),
+    };
+    if let (true, Ok(Some(addressee))) = (answer.blocked, &addressee) {
+        // What is lost here is found out again with the next message.
+        let _ = app.engine.chore(Chore::BlockSubscriber(job.channel.clone(), addressee.chat_id)).await;
     }
     let now = app.clock.now();
     let mut events = answer.events;
@@ -153,13 +159,6 @@ async fn addressee(app: &App, outside: &Outside, job: &Job) -> Result<Option<Add
             tracing::error!(%error, "subscribers cannot be read");
             Err(put_off(RETRY_AFTER))
         }
-    }
-}
-
-async fn block(app: &App, outside: &Outside, job: &Job) {
-    if let Ok(Some(addressee)) = addressee(app, outside, job).await {
-        // What is lost here is found out again with the next message.
-        let _ = app.engine.chore(Chore::BlockSubscriber(job.channel.clone(), addressee.chat_id)).await;
     }
 }
 
