@@ -141,8 +141,7 @@ impl App {
         let (engine, batches) = Batches::new(store, settings.rules.clone(), outlets, settings.queue_max)?;
         let (letters, letter_queue) = inbox::slot();
         let tokens = Tokens::read(&reader).await?;
-        let callbacks = Callbacks::new(settings.public_url.clone(), vault.callback_key());
-        let lent = Lent { texts: settings.texts.clone(), callbacks, random: random.clone() };
+        let lent = lend(&settings, &vault, &clock, &random);
         let app = App {
             channels: Channels::new(settings.routes.clone(), settings.channels.clone(), &lent),
             outbound: Outbound::new(settings.outbound),
@@ -186,5 +185,17 @@ impl App {
                 Err(newer) => last = newer,
             }
         }
+    }
+}
+
+/// What the house lends its channels.
+pub fn lend(settings: &Settings, vault: &Vault, clock: &Clock, random: &Random) -> Lent {
+    Lent {
+        texts: settings.texts.clone(),
+        callbacks: Callbacks::new(settings.public_url.clone(), vault.callback_key()),
+        clock: clock.clone(),
+        random: random.clone(),
+        code_life: settings.rules.code_life,
+        button_sealer: vault.button_sealer(),
     }
 }

@@ -17,6 +17,14 @@ pub enum News {
         /// What, in order.
         events: Vec<ChannelEvent>,
     },
+    /// Somebody wants to see the code that went through this hop of this request, and with that has opened it. Not taken
+    /// as unknown: it is dead, and not to be shown.
+    Opened {
+        /// The request.
+        request: RequestId,
+        /// The hop.
+        hop: u8,
+    },
     /// Somebody subscribed, or did so anew.
     Subscribed {
         /// Their number.

@@ -12,9 +12,11 @@ pub mod sandbox;
 #[cfg(feature = "simulation")]
 pub mod scripted;
 pub mod smpp;
+pub mod telegram;
 pub mod text;
 
-use crate::env::Random;
+use crate::env::{Clock, Random};
+use crate::vault::Sealer;
 use callback::{Answer, Callbacks, Incoming};
 use chappe_core::book::Job;
 use chappe_core::route::{Reach, Route};
@@ -28,6 +30,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use telegram::Telegram;
 use text::Texts;
 use tokio::sync::watch;
 
@@ -45,6 +48,8 @@ pub enum ChannelSettings {
     Http(Box<http::Settings>),
     /// An SMS centre that speaks SMPP.
     Smpp(Box<smpp::SmppSettings>),
+    /// A bot on Telegram.
+    Telegram(Box<telegram::Settings>),
     /// One that says what a test tells it to.
     #[cfg(feature = "simulation")]
     #[serde(skip)]
@@ -69,6 +74,12 @@ pub struct Lent {
     pub callbacks: Callbacks,
     /// Randomness, for what must not happen everywhere at once.
     pub random: Random,
+    /// The clock.
+    pub clock: Clock,
+    /// How long a code is good for.
+    pub code_life: Duration,
+    /// The key for what stands behind the buttons of messages.
+    pub button_sealer: Sealer,
 }
 
 /// The channels there are, and which numbers go through which.
@@ -91,6 +102,7 @@ enum Channel {
     Gateway(Box<gateway::Gateway>),
     Http(Box<http::Http>),
     Smpp(Box<smpp::Smpp>),
+    Telegram(Box<Telegram>),
     #[cfg(feature = "simulation")]
     Scripted(scripted::Scripted),
 }
@@ -143,6 +155,7 @@ impl ChannelSettings {
             ChannelSettings::Gateway(_) => false,
             ChannelSettings::Http(settings) => settings.needs_callback_url(),
             ChannelSettings::Smpp(_) => false,
+            ChannelSettings::Telegram(settings) => settings.updates == telegram::Updates::Webhook,
             #[cfg(feature = "simulation")]
             ChannelSettings::Scripted(_) => false,
         }
@@ -155,6 +168,8 @@ impl ChannelSettings {
             ChannelSettings::Gateway(_) => Wording::default(),
             ChannelSettings::Http(settings) => settings.wording(),
             ChannelSettings::Smpp(settings) => settings.wording(),
+            // Each person gets theirs, as their Telegram says it.
+            ChannelSettings::Telegram(_) => Wording::default(),
             #[cfg(feature = "simulation")]
             ChannelSettings::Scripted(_) => Wording::default(),
         }
@@ -166,6 +181,7 @@ impl ChannelSettings {
             ChannelSettings::Gateway(_) => "gateway",
             ChannelSettings::Http(_) => "http",
             ChannelSettings::Smpp(_) => "smpp",
+            ChannelSettings::Telegram(_) => "telegram",
             #[cfg(feature = "simulation")]
             ChannelSettings::Scripted(_) => "scripted",
         }
@@ -193,6 +209,7 @@ impl ChannelSettings {
             ChannelSettings::Gateway(_) => None,
             ChannelSettings::Http(settings) => settings.doubt(),
             ChannelSettings::Smpp(_) => None,
+            ChannelSettings::Telegram(settings) => settings.doubt(),
             #[cfg(feature = "simulation")]
             ChannelSettings::Scripted(_) => None,
         }
@@ -268,6 +285,10 @@ impl Outside {
                 let pace = settings.pace();
                 (Channel::Smpp(Box::new(smpp::Smpp::new(*settings, lent))), pace)
             }
+            ChannelSettings::Telegram(settings) => {
+                let pace = settings.pace;
+                (Channel::Telegram(Box::new(Telegram::new(name, *settings, lent.clone()))), pace)
+            }
             #[cfg(feature = "simulation")]
             ChannelSettings::Scripted(scripted) => {
                 let pace = scripted.pace;
@@ -281,8 +302,19 @@ impl Outside {
     pub fn is_for_subscribers(&self) -> bool {
         match &self.channel {
             Channel::Gateway(_) | Channel::Http(_) | Channel::Smpp(_) => false,
+            Channel::Telegram(_) => true,
             #[cfg(feature = "simulation")]
             Channel::Scripted(scripted) => scripted.subscribers_only,
+        }
+    }
+
+    /// Whether one alone of the servers over a database may listen to it at a time.
+    pub fn listens_alone(&self) -> bool {
+        match &self.channel {
+            Channel::Gateway(_) | Channel::Http(_) | Channel::Smpp(_) => false,
+            Channel::Telegram(telegram) => telegram.listens_alone(),
+            #[cfg(feature = "simulation")]
+            Channel::Scripted(_) => false,
         }
     }
 
@@ -299,6 +331,7 @@ impl Outside {
                 let _ = (inbox, stopped.wait_for(|stop| *stop).await);
             }
             Channel::Smpp(smpp) => smpp.listen(inbox, stopped).await,
+            Channel::Telegram(telegram) => telegram.listen(inbox, stopped).await,
             #[cfg(feature = "simulation")]
             Channel::Scripted(_) => {
                 // It says nothing by itself; nobody else may put anything in its place.
@@ -314,6 +347,7 @@ impl Outside {
             Channel::Http(http) => http.hear(incoming, inbox).await,
             // Its receipts come over its session.
             Channel::Smpp(_) => Answer::Unknown,
+            Channel::Telegram(telegram) => telegram.hear(incoming, inbox).await,
             #[cfg(feature = "simulation")]
             Channel::Scripted(_) => Answer::Forbidden,
         }
@@ -326,6 +360,7 @@ impl Outside {
             Channel::Gateway(gateway) => gateway.examine(now).await,
             Channel::Http(http) => http.examine().await,
             Channel::Smpp(smpp) => smpp.examine().await,
+            Channel::Telegram(telegram) => telegram.examine().await,
             #[cfg(feature = "simulation")]
             Channel::Scripted(_) => Vec::new(),
         }
@@ -337,6 +372,7 @@ impl Outside {
             Channel::Gateway(gateway) => gateway.carry_out(errand, job).await,
             Channel::Http(http) => http.carry_out(errand, job, addressee).await,
             Channel::Smpp(smpp) => smpp.carry_out(errand, job).await,
+            Channel::Telegram(telegram) => telegram.carry_out(errand, job, addressee).await,
             #[cfg(feature = "simulation")]
             Channel::Scripted(scripted) => scripted.carry_out(errand, job, addressee).await,
         }

@@ -2,11 +2,10 @@
 
 use super::serve::refuse_key_beside_database;
 use super::{Done, Place, block_on, output};
-use crate::app::Settings;
-use crate::channels::callback::Callbacks;
+use crate::app::{Settings, lend};
+use crate::channels::Channels;
 use crate::channels::finding::{Finding, Level};
 use crate::channels::route::Line;
-use crate::channels::{Channels, Lent};
 use crate::config::Config;
 use crate::env::{Clock, Random};
 use crate::net::outbound::OutboundPolicy;
@@ -289,10 +288,10 @@ async fn own_tokens(settings: &Settings, reader: &Reader, findings: &mut Finding
 
 /// Asks every channel how it is, all at once.
 async fn channels(settings: &Settings, vault: &Vault, findings: &mut Findings) {
-    let callbacks = Callbacks::new(settings.public_url.clone(), vault.callback_key());
-    let lent = Lent { texts: settings.texts.clone(), callbacks, random: Random::Os };
+    let clock = Clock::system();
+    let lent = lend(settings, vault, &clock, &Random::Os);
     let channels = Channels::new(settings.routes.clone(), settings.channels.clone(), &lent);
-    let now = Clock::system().now();
+    let now = clock.now();
     let examined =
         channels.all_outside().map(|(name, outside)| async move { (name, outside.examine(now).await) });
     for (name, found) in join_all(examined).await {

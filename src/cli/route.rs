@@ -1,10 +1,9 @@
 //! `chappe route explain`: what would happen to a message to a number, and why.
 
 use super::{Done, Place, block_on, output};
-use crate::app::Settings;
-use crate::channels::callback::Callbacks;
-use crate::channels::{ChannelSettings, Channels, Lent};
-use crate::env::Random;
+use crate::app::{Settings, lend};
+use crate::channels::{ChannelSettings, Channels};
+use crate::env::{Clock, Random};
 use crate::numbering;
 use crate::store::Reader;
 use crate::vault::{MasterKey, Vault};
@@ -99,8 +98,7 @@ async fn plan(args: &ExplainArgs, phone: Phone) -> anyhow::Result<Plan> {
     // Nothing is sent, so that without a key any other will do.
     let vault = args.place.vault(&config);
     let vault = vault.unwrap_or_else(|_| Vault::new(&MasterKey::from_bytes([0; 32])));
-    let callbacks = Callbacks::new(None, vault.callback_key());
-    let lent = Lent { texts: settings.texts.clone(), callbacks, random: Random::Os };
+    let lent = lend(&settings, &vault, &Clock::system(), &Random::Os);
     let channels = Channels::new(settings.routes.clone(), settings.channels.clone(), &lent);
     let route = channels.route(mode, phone);
     let hops = planned(&settings, &route, phone, reader.as_ref()).await?;

@@ -71,6 +71,25 @@ impl Log {
     }
 }
 
+/// That this server is the one that does something; see [`Reader::lead`].
+#[derive(Debug)]
+pub enum Lead {
+    /// There can be no other.
+    Alone,
+    /// As long as a connection lives.
+    Postgres(postgres::Lead),
+}
+
+impl Lead {
+    /// Returns once another server may have taken over. Whoever leads should look at this all the time.
+    pub async fn lost(&mut self) {
+        match self {
+            Lead::Alone => std::future::pending().await,
+            Lead::Postgres(lead) => lead.lost().await,
+        }
+    }
+}
+
 /// How hard a commit tries to survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -437,6 +456,16 @@ impl Reader {
         match self {
             Reader::Sqlite(reader) => reader.message_of(channel, reference),
             Reader::Postgres(reader) => reader.message_of(channel, reference).await,
+        }
+    }
+
+    /// Waits until this server is the one that does something that one alone may do at a time, and says so. Forget the
+    /// wait, or drop what it returns, to leave it to another.
+    pub async fn lead(&self, what: &str) -> Result<Lead, StoreError> {
+        match self {
+            // One process serves a database.
+            Reader::Sqlite(_) => Ok(Lead::Alone),
+            Reader::Postgres(reader) => reader.lead(what).await.map(Lead::Postgres),
         }
     }
 

@@ -339,6 +339,8 @@ pub struct RequestRow {
     pub channel: ChannelName,
     /// Where the message is.
     pub delivery: Option<Delivery>,
+    /// When the code of the message stops working.
+    pub code_expires_at: Option<Time>,
     /// A line each: microseconds, name, detail.
     pub timeline: String,
 }

@@ -6,7 +6,7 @@ use crate::channels::inbox::{About, Letter, News, NotTaken};
 use crate::engine::Chore;
 use crate::store::SubscriberRow;
 use chappe_core::text::ChannelName;
-use chappe_core::{Command, RequestId};
+use chappe_core::{ChannelEvent, Command, Delivery, RequestId};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -63,6 +63,16 @@ async fn command(app: &App, channel: &ChannelName, news: News) -> Result<Option<
             let (request, hop) = find(app, channel, about).await?;
             return Ok(Some(Command::Channel { now, request, hop, events }));
         }
+        News::Opened { request, hop } => {
+            return match state_of_code(app, request).await? {
+                CodeState::Dead => Err(NotTaken::Unknown),
+                CodeState::Opened => Ok(None),
+                CodeState::Fresh => {
+                    let events = vec![ChannelEvent::Read];
+                    Ok(Some(Command::Channel { now, request, hop, events }))
+                }
+            };
+        }
         News::Subscribed { phone, chat_id, language } => {
             let channel = channel.clone();
             let row = SubscriberRow { channel, phone, chat_id, language, blocked: false, created_at: now };
@@ -71,6 +81,26 @@ async fn command(app: &App, channel: &ChannelName, news: News) -> Result<Option<
         News::Unsubscribed { chat_id } => Chore::RemoveSubscriber(channel.clone(), chat_id),
     };
     app.engine.chore(chore).await.map(|_| None).map_err(|_| NotTaken::Failed)
+}
+
+/// Whether a code may still be shown, and was shown before.
+enum CodeState {
+    Fresh,
+    Opened,
+    Dead,
+}
+
+async fn state_of_code(app: &App, request: RequestId) -> Result<CodeState, NotTaken> {
+    let found = app.reader.request(request).await.map_err(|error| {
+        tracing::error!(%error, "a message cannot be looked up");
+        NotTaken::Failed
+    })?;
+    let alive = found.filter(|row| row.code_expires_at.is_some_and(|at| app.clock.now() < at));
+    Ok(match alive.and_then(|row| row.delivery) {
+        Some(Delivery::Sent | Delivery::Delivered) => CodeState::Fresh,
+        Some(Delivery::Read) => CodeState::Opened,
+        Some(Delivery::Expired | Delivery::Revoked) | None => CodeState::Dead,
+    })
 }
 
 async fn find(app: &App, channel: &ChannelName, about: About) -> Result<(RequestId, u8), NotTaken> {

@@ -82,9 +82,31 @@ impl Workers {
     }
 }
 
-async fn listen(app: Arc<App>, name: ChannelName, stopped: watch::Receiver<bool>) {
-    if let Some(outside) = app.channels.outside(&name) {
-        outside.listen(app.inbox(name), stopped).await;
+/// Keeps an ear on a channel. Where one server alone may, it waits for its turn to be that one.
+async fn listen(app: Arc<App>, name: ChannelName, mut stopped: watch::Receiver<bool>) {
+    let Some(outside) = app.channels.outside(&name) else { return };
+    if !outside.listens_alone() {
+        return outside.listen(app.inbox(name), stopped).await;
+    }
+    let turn = format!("listening to {name}");
+    while !*stopped.borrow() {
+        let lead = tokio::select! {
+            lead = app.reader.lead(&turn) => lead,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        match lead {
+            Ok(mut lead) => tokio::select! {
+                () = outside.listen(app.inbox(name.clone()), stopped.clone()) => return,
+                () = lead.lost() => {
+                    tracing::warn!(channel = %name, "the database is out of reach: another server may listen now");
+                }
+            },
+            Err(error) => tracing::warn!(channel = %name, %error, "nobody can say which server listens"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SLEEP_MAX) => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
     }
 }
 

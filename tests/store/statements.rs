@@ -14,6 +14,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("bell.rs", "tests/cli/postgres.rs"),
     ("connect.rs", "tests/store/opening.rs"),
     ("copy.rs", "tests/cli/copy.rs"),
+    ("lead.rs", "tests/channels/telegram/servers.rs"),
     ("migrate.rs", "tests/store/opening.rs, tests/cli/migrate.rs"),
     ("node.rs", "tests/store/nodes.rs, tests/store/doubt.rs"),
 ];

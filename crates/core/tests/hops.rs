@@ -216,7 +216,7 @@ fn an_earlier_hop_was_faster_after_all() {
             if taken {
                 gate.hear(id, 1, &[accepted(Some("s1"), Some(40))]);
             }
-            gate.at(35).hear(id, 0, &[event.clone()]);
+            gate.at(35).hear(id, 0, std::slice::from_ref(&event));
             let message = gate.store.requests[&id].message.as_ref().unwrap();
             assert_eq!((message.delivery.as_str(), message.hop, due_at(&gate, id)), (status, 0, None));
             assert_eq!(gate.store.days, gate.store.recount(), "it counts for the hop that delivered");

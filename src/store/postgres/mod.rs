@@ -12,6 +12,7 @@ mod bell;
 mod connect;
 pub(super) mod copy;
 mod error;
+mod lead;
 mod load;
 mod migrate;
 mod node;
@@ -22,6 +23,7 @@ mod statements;
 mod subscribers;
 
 pub use bell::{Bell, TEXT_MAX_BYTES};
+pub use lead::Lead;
 pub use migrate::bring_up_to_date;
 
 use super::records::StoreError;

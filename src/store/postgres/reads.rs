@@ -207,7 +207,8 @@ impl Reader {
 
     /// See [`super::super::Reader::request`].
     pub async fn request(&self, request: RequestId) -> Result<Option<RequestRow>, StoreError> {
-        let find = "SELECT account_id, channel, delivery, timeline FROM request WHERE id = $1";
+        let find =
+            "SELECT account_id, channel, delivery, timeline, code_expires_at FROM request WHERE id = $1";
         let found = self.query(find, &[&request.number()]).await?;
         let Some(row) = found.first() else { return Ok(None) };
         Ok(Some(RequestRow {
@@ -215,6 +216,7 @@ impl Reader {
             channel: parsed("channel", ChannelName::parse(get(row, 1)?))?,
             delivery: get::<Option<&str>>(row, 2)?.and_then(Delivery::parse),
             timeline: get(row, 3)?,
+            code_expires_at: get::<Option<i64>>(row, 4)?.map(Time::from_micros),
         }))
     }
 }

@@ -166,8 +166,9 @@ impl Reader {
     /// See [`super::super::Reader::request`].
     pub fn request(&self, request: RequestId) -> Result<Option<RequestRow>, StoreError> {
         let connection = self.connection();
-        let mut find = connection
-            .prepare_cached("SELECT account_id, channel, delivery, timeline FROM request WHERE id = ?1")?;
+        let mut find = connection.prepare_cached(
+            "SELECT account_id, channel, delivery, timeline, code_expires_at FROM request WHERE id = ?1",
+        )?;
         let mut found = find.query([request.number()])?;
         let Some(row) = found.next()? else { return Ok(None) };
         Ok(Some(RequestRow {
@@ -175,6 +176,7 @@ impl Reader {
             channel: parsed("channel", ChannelName::parse(rows::text(row, 1)?))?,
             delivery: rows::optional_text(row, 2)?.and_then(Delivery::parse),
             timeline: row.get(3)?,
+            code_expires_at: row.get::<_, Option<i64>>(4)?.map(Time::from_micros),
         }))
     }
 }

@@ -3,27 +3,23 @@
 use super::double::{Double, Play};
 use super::settings;
 use super::upstream::Upstream;
-use chappe::channels::callback::Callbacks;
+use chappe::app::{Settings, lend};
+use chappe::channels::Channels;
 use chappe::channels::finding::{Finding, Level};
 use chappe::channels::route::Routes;
-use chappe::channels::{Channels, Lent};
 use chappe::config::Config;
-use chappe::env::Clock;
-use chappe::env::Random;
+use chappe::env::{Clock, Random};
 use chappe::vault::{MasterKey, Vault};
 use chappe_core::Time;
 use chappe_core::text::ChannelName;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::time::Duration;
 
 async fn examine(base_url: &str, more: Value, public_url: Option<&str>, now: Time) -> Vec<Finding> {
-    let callbacks = Callbacks::new(
-        public_url.map(str::to_owned),
-        Vault::new(&MasterKey::from_bytes([1; 32])).callback_key(),
-    );
-    let texts = Arc::new(Config::defaults().unwrap().texts().unwrap());
-    let lent = Lent { texts, callbacks, random: Random::seeded(1) };
+    let settings_of_dev = Config::defaults().unwrap().dev_settings().unwrap();
+    let house = Settings { public_url: public_url.map(str::to_owned), ..settings_of_dev };
+    let vault = Vault::new(&MasterKey::from_bytes([1; 32]));
+    let lent = lend(&house, &vault, &Clock::system(), &Random::seeded(1));
     let name = ChannelName::parse("upstream").unwrap();
     let channels = Channels::new(Routes::none(), [(name.clone(), settings(base_url, more))].into(), &lent);
     channels.outside(&name).unwrap().examine(now).await
