@@ -1,10 +1,11 @@
 //! Customers, their senders, and money by hand.
 
 use super::{Admin, Done, Place, block_on, carry_out, output};
+use crate::channels::{ChannelSettings, telegram};
 use crate::store::{AccountRow, BookingRow, Reader};
 use anyhow::{Context, anyhow, bail, ensure};
 use chappe_core::ledger::Kind;
-use chappe_core::text::Username;
+use chappe_core::text::{ChannelName, Username};
 use chappe_core::{AccountId, Command, Mode, Money, Outcome, Phone, Rejection};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -60,6 +61,19 @@ pub(crate) enum SenderCommand {
         /// Its ownership was proven: it may send to everybody, not only to the owner's own number
         #[arg(long)]
         verified: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Prove through a bot that a channel is the customer's: the person who has shared the customer's own number with the
+    /// bot must be among the channel's administrators, and so must the bot
+    Verify {
+        /// The customer's name
+        customer: String,
+        /// The channel's username
+        username: String,
+        /// The bot: a channel of this kind in the configuration
+        #[arg(long, value_name = "NAME")]
+        channel: String,
         #[command(flatten)]
         place: Place,
     },
@@ -155,17 +169,24 @@ pub(super) fn run_sender(command: SenderCommand, json: bool) -> Done {
         |text: &str| Username::parse(text).ok_or_else(|| anyhow!("{text:?} is no channel username"));
     block_on(async {
         let (place, customer) = match &command {
-            SenderCommand::Add { place, customer, .. } | SenderCommand::Remove { place, customer, .. } => {
-                (place, customer)
-            }
+            SenderCommand::Add { place, customer, .. }
+            | SenderCommand::Verify { place, customer, .. }
+            | SenderCommand::Remove { place, customer, .. } => (place, customer),
         };
         let mut admin = place.open().await?;
+        if let SenderCommand::Verify { username: text, channel, .. } = &command {
+            let settings = bot(place, channel)?;
+            prove_sender(&admin, customer, &username(text)?, channel, &settings).await?;
+        }
         for mode in [Mode::Live, Mode::Test] {
             let account = admin.reader.account(customer, mode).await?.id;
             match &command {
                 SenderCommand::Add { username: text, verified, .. } => {
                     let now = admin.clock.now();
                     admin.store.put_sender(account, &username(text)?, *verified, now).await?;
+                }
+                SenderCommand::Verify { username: text, .. } => {
+                    admin.store.put_sender(account, &username(text)?, true, admin.clock.now()).await?;
                 }
                 SenderCommand::Remove { username: text, .. } => {
                     let found = admin.store.remove_sender(account, &username(text)?).await?;
@@ -176,6 +197,49 @@ pub(super) fn run_sender(command: SenderCommand, json: bool) -> Done {
         show(&admin.reader.accounts(Some(customer)).await?, json);
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The settings of a bot.
+fn bot(place: &Place, channel: &str) -> anyhow::Result<telegram::Settings> {
+    let channels = place.config()?.channels()?;
+    let found = ChannelName::parse(channel).and_then(|name| channels.get(&name));
+    match found {
+        Some(ChannelSettings::Telegram(settings)) => Ok(settings.as_ref().clone()),
+        Some(_) => bail!("channel {channel} is no bot on Telegram"),
+        None => bail!("there is no [channels.{channel}] in the configuration"),
+    }
+}
+
+/// Whoever shared the customer's own number with the bot runs the channel: Telegram vouches for both.
+async fn prove_sender(
+    admin: &Admin,
+    customer: &str,
+    username: &Username,
+    channel: &str,
+    settings: &telegram::Settings,
+) -> anyhow::Result<()> {
+    let own_number = admin.reader.account(customer, Mode::Live).await?.own_number.with_context(|| {
+        format!(
+            "{customer} has no own number: set it with `chappe account set {customer} --own-number NUMBER`"
+        )
+    })?;
+    let name = ChannelName::parse(channel).with_context(|| format!("{channel:?} is no channel"))?;
+    let owner = admin.reader.subscriber(&name, own_number).await?.filter(|owner| !owner.blocked);
+    let owner = owner.with_context(|| {
+        format!(
+            "nobody has shared {customer}'s own number with the bot: its owner is to open the bot, send /start and share \
+             the number"
+        )
+    })?;
+    let administrators = settings.bot().administrators(username).await.with_context(|| {
+        format!("the bot cannot see who runs @{username}: make it one of the channel's administrators")
+    })?;
+    ensure!(
+        // A private chat has the number of the person in it.
+        administrators.contains(&owner.chat_id),
+        "whoever shared {customer}'s own number with the bot is not among the administrators of @{username}"
+    );
+    Ok(())
 }
 
 pub(super) fn run_credit(args: CreditArgs, json: bool) -> Done {
