@@ -16,3 +16,4 @@ mod gateway;
 mod http;
 mod provider;
 mod smpp;
+mod telegram;

@@ -96,6 +96,16 @@ enum Place {
     Postgres(Database),
 }
 
+impl Place {
+    async fn of_run() -> Place {
+        match std::env::var("WIRE_DATABASE").as_deref() {
+            Err(_) | Ok("sqlite") => Place::Directory(tempfile::tempdir().unwrap()),
+            Ok("postgres") => Place::Postgres(database().await),
+            Ok(other) => panic!("WIRE_DATABASE is sqlite or postgres, not {other:?}"),
+        }
+    }
+}
+
 /// Where connections to PostgreSQL live that must go on while a test's own runtime waits for a thread.
 fn background() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
@@ -107,12 +117,19 @@ fn background() -> &'static Runtime {
 impl Home {
     async fn empty() -> Home {
         let vault = Vault::new(&MasterKey::from_bytes([7; 32]));
-        let place = match std::env::var("WIRE_DATABASE").as_deref() {
-            Err(_) | Ok("sqlite") => Place::Directory(tempfile::tempdir().unwrap()),
-            Ok("postgres") => Place::Postgres(database().await),
-            Ok(other) => panic!("WIRE_DATABASE is sqlite or postgres, not {other:?}"),
-        };
-        Home { place, vault }
+        Home { place: Place::of_run().await, vault }
+    }
+
+    /// An empty PostgreSQL database, which several servers can share.
+    async fn empty_to_share() -> Home {
+        let vault = Vault::new(&MasterKey::from_bytes([7; 32]));
+        Home { place: Place::Postgres(database().await), vault }
+    }
+
+    /// The same database once more, for another server.
+    fn shared(&self) -> Home {
+        let Place::Postgres(database) = &self.place else { panic!("a file has one server") };
+        Home { place: Place::Postgres(database.clone()), vault: self.vault.clone() }
     }
 
     /// Opens the database to write, as the command line does beside a running server.
@@ -240,6 +257,27 @@ impl Server {
         home.serve(setup).await
     }
 
+    /// Starts two servers as [`Server::start`] does, over one PostgreSQL database.
+    pub(crate) async fn start_two(tweak: impl Fn(&mut Setup)) -> (Server, Server) {
+        let setup = || {
+            let mut setup = Setup::dev();
+            tweak(&mut setup);
+            setup
+        };
+        let home = Home::empty_to_share().await;
+        home.furnish(&setup()).await;
+        let second = home.shared();
+        (home.serve(setup()).await, second.serve(setup()).await)
+    }
+
+    /// Cuts every connection that holds a turn; see [`Reader::lead`].
+    pub(crate) async fn cut_leads(&self) {
+        let Place::Postgres(database) = &self.home.as_ref().unwrap().place else { panic!("nothing to cut") };
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON oid = database
+                   WHERE locktype = 'advisory' AND datname = current_database()";
+        database.run(cut).await;
+    }
+
     /// Lets an engine work that was held back.
     pub(crate) fn release(&mut self) {
         let Some(batches) = self.engines.take() else { return };
@@ -283,6 +321,11 @@ impl Server {
         let findings = home.audit();
         assert!(findings.is_empty(), "the audit found: {findings:#?}");
         home
+    }
+
+    /// Lets the workers stop as they do when a server is asked to.
+    pub(crate) async fn stop_workers(&mut self) {
+        must("the workers to stop", self.workers.take().unwrap().stop(Duration::from_secs(60))).await;
     }
 
     fn halt(&mut self) {
