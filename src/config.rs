@@ -170,7 +170,8 @@ struct TextVariable {
 }
 
 /// Settings of channels that are texts, whatever they look like.
-const TEXTS_OF_CHANNELS: [&str; 6] = [".user", ".password", ".token", ".secret", ".system_id", ".from"];
+const TEXTS_OF_CHANNELS: [&str; 7] =
+    [".user", ".password", ".token", ".secret", ".webhook_secret", ".system_id", ".from"];
 
 impl TextVariable {
     /// The prices and secrets among the variables. What is in quotes or braces is read as TOML, like everything else.
