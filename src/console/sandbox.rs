@@ -17,6 +17,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use chappe_core::text::ChannelName;
 use chappe_core::{ChannelEvent, Command, Mode, Phone, RequestId, Time};
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
@@ -226,7 +227,8 @@ async fn happen(
     };
     let id = RequestId::parse(&request).ok_or(Turned::NotFound)?;
     let row = find(&app, visitor, id).await?.ok_or(Turned::NotFound)?;
-    let command = Command::Channel { now: app.clock.now(), request: id, hop: row.hop, events: vec![event] };
+    let (now, channel) = (app.clock.now(), ChannelName::sandbox());
+    let command = Command::Channel { now, request: id, hop: row.hop, channel, events: vec![event] };
     app.engine.submit(command).await.map_err(|error| failed("an event of the sandbox", &error))?;
     if wants_page(&headers) {
         let filter = Filter::parse(&bytes(request_body).await?);

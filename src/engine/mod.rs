@@ -225,7 +225,8 @@ fn hear_inside(rules: &Rules, book: &mut Book, inside: fn(&Job) -> Option<Vec<Ch
                 outside.push(work);
                 continue;
             };
-            let command = Command::Channel { now: job.asked_at, request: job.request, hop: job.hop, events };
+            let (request, hop, channel) = (job.request, job.hop, job.channel.clone());
+            let command = Command::Channel { now: job.asked_at, request, hop, channel, events };
             // What a channel says is never refused.
             let _ = decide(rules, book, &command);
         }

@@ -6,7 +6,7 @@ pub(super) const PLACES: usize = 20;
 
 /// What must never be found. Each query gives one text column that says where. They are written so that every database
 /// takes them as they are: CASE instead of functions of one dialect, and flags are the numbers 0 and 1.
-pub(super) const CHECKS: [(&str, &str); 21] = [
+pub(super) const CHECKS: [(&str, &str); 22] = [
     (
         "a balance is the sum of its transfers",
         "SELECT 'account ' || account.id || ': balance ' || account.balance || ', transfers sum to ' || total FROM (
@@ -101,6 +101,11 @@ pub(super) const CHECKS: [(&str, &str); 21] = [
         "SELECT 'request ' || id || ': hop ' || hop FROM request
          WHERE hop_until IS NOT NULL
            AND (delivery <> 'sent' OR hop >= length(route) - length(replace(route, ',', '')) OR due_at > hop_until)",
+    ),
+    (
+        "only hops that have had their turn may still deliver, and only while the message is on its way",
+        "SELECT 'request ' || id || ': hops ' || open_hops FROM request
+         WHERE open_hops <> 0 AND (sent_at IS NULL OR delivery <> 'sent' OR open_hops >= 2 << hop)",
     ),
     (
         "a withdrawn or expired message's code is dead",

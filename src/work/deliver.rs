@@ -175,5 +175,6 @@ fn put_off(after: Duration) -> ChannelEvent {
 }
 
 fn said(app: &App, job: &Job, events: Vec<ChannelEvent>) -> Command {
-    Command::Channel { now: app.clock.now(), request: job.request, hop: job.hop, events }
+    let (request, hop, channel) = (job.request, job.hop, job.channel.clone());
+    Command::Channel { now: app.clock.now(), request, hop, channel, events }
 }

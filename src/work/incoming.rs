@@ -61,15 +61,16 @@ async fn command(app: &App, channel: &ChannelName, news: News) -> Result<Option<
     let chore = match news {
         News::Said { about, events } => {
             let (request, hop) = find(app, channel, about).await?;
-            return Ok(Some(Command::Channel { now, request, hop, events }));
+            let channel = channel.clone();
+            return Ok(Some(Command::Channel { now, request, hop, channel, events }));
         }
         News::Opened { request, hop } => {
             return match state_of_code(app, request).await? {
                 CodeState::Dead => Err(NotTaken::Unknown),
                 CodeState::Opened => Ok(None),
                 CodeState::Fresh => {
-                    let events = vec![ChannelEvent::Read];
-                    Ok(Some(Command::Channel { now, request, hop, events }))
+                    let (channel, events) = (channel.clone(), vec![ChannelEvent::Read]);
+                    Ok(Some(Command::Channel { now, request, hop, channel, events }))
                 }
             };
         }

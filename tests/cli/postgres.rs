@@ -59,7 +59,7 @@ fn every_command_works_on_it_and_servers_share_it() {
     operator.table(&[
         (format!("request {id}").leak(), 0, "verified"),
         ("token revoke 1", 0, "revoked"),
-        ("audit", 0, "21 checks, all invariants hold"),
+        ("audit", 0, "22 checks, all invariants hold"),
     ]);
     assert_eq!(first.stop().code, Some(0));
     assert_eq!(second.stop().code, Some(0));

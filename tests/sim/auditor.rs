@@ -31,7 +31,7 @@ impl fmt::Display for Complaint {
 pub(crate) enum Input {
     Call(Call),
     Credit { who: usize, micros: i64, reference: Option<u8> },
-    Hear { now: Time, request: RequestId, hop: u8, events: Vec<ChannelEvent> },
+    Hear { now: Time, request: RequestId, hop: u8, channel: ChannelName, events: Vec<ChannelEvent> },
     Look { now: Time, request: RequestId, may_expire: bool },
     Claim { now: Time, report: ReportId },
     Conclude { now: Time, report: ReportId, acknowledged: bool },
@@ -115,6 +115,12 @@ impl Auditor {
     pub(crate) fn requests(&self) -> BTreeSet<(RequestId, usize)> {
         let requests = self.possible.iter().flat_map(|books| &books.requests);
         requests.map(|(id, request)| (*id, request.who)).collect()
+    }
+
+    /// The channel of a hop of a message, where there is one.
+    pub(crate) fn channel(&self, id: RequestId, hop: u8) -> Option<ChannelName> {
+        let request = self.possible.iter().find_map(|books| books.requests.get(&id))?;
+        Some(request.letter.as_ref()?.hops.get(usize::from(hop))?.channel.clone())
     }
 
     /// One batch. `errands` is what workers were told to do after it, where that is known.
@@ -331,7 +337,9 @@ fn book(books: &mut Books, input: &Input) -> Heard {
             return Heard::Said(books.credit(*who, *micros, *reference));
         }
         Input::Claim { now, report } => return Heard::Claim(books.claim(*report, *now)),
-        Input::Hear { now, request, hop, events } => books.hear(*request, *hop, events, *now),
+        Input::Hear { now, request, hop, channel, events } => {
+            books.hear(*request, *hop, channel, events, *now)
+        }
         Input::Look { now, request, may_expire } => books.look(*request, *may_expire, *now),
         Input::Conclude { now, report, acknowledged } => books.conclude(*report, *acknowledged, *now),
     }

@@ -331,7 +331,19 @@ impl Books {
         self.purses[who].moves += i64::from(micros != 0);
     }
 
-    pub(crate) fn hear(&mut self, id: RequestId, hop: u8, events: &[ChannelEvent], now: Time) {
+    pub(crate) fn hear(
+        &mut self,
+        id: RequestId,
+        hop: u8,
+        channel: &ChannelName,
+        events: &[ChannelEvent],
+        now: Time,
+    ) {
+        let letter = self.requests.get(&id).and_then(|request| request.letter.as_ref());
+        let spoken_of = letter.and_then(|letter| letter.hops.get(usize::from(hop)));
+        if spoken_of.is_none_or(|hop| hop.channel != *channel) {
+            return;
+        }
         for event in events {
             self.note_name(id, hop, event, now);
             let letter = self.requests.get_mut(&id).and_then(|request| request.letter.as_mut());

@@ -25,6 +25,8 @@ pub(crate) struct Letter {
     /// When that hop got its turn, as long as the turn will end by itself.
     turn: Option<Time>,
     pub(crate) holder: Holder,
+    /// The hops that may deliver it though they are done with, or nobody knows what they have.
+    hopes: BTreeSet<usize>,
     /// What that hop's channel calls it.
     pub(crate) name: Option<String>,
     /// What channels have ever called it, by hop.
@@ -87,6 +89,7 @@ impl Letter {
             hop: 0,
             turn: Some(sent),
             holder: Holder::Worker(sent + LEASE),
+            hopes: BTreeSet::new(),
             name: None,
             names: BTreeSet::new(),
             delivered: None,
@@ -248,6 +251,10 @@ impl Letter {
         if let ChannelEvent::Accepted { reference: Some(name), .. } = event {
             self.names.insert((hop, name.clone()));
         }
+        if matches!(event, ChannelEvent::Accepted { .. }) && hop < self.hop {
+            self.hopes.insert(hop);
+        }
+        let hoped = matches!(event, ChannelEvent::Failed { .. }) && self.hopes.remove(&hop);
         let recalled = current && matches!(self.holder, Holder::Recall(_));
         match event {
             ChannelEvent::Accepted { reference, .. } if over && !current => {
@@ -280,14 +287,21 @@ impl Letter {
                 }
             }
             ChannelEvent::Withdrawn | ChannelEvent::Failed { .. } if recalled => self.holder = Holder::Nobody,
-            ChannelEvent::Uncertain { .. } if current && open => {
-                self.holder = Holder::Unknown;
-                self.forget();
-            }
+            ChannelEvent::Uncertain { .. } if current && open => self.lose_sight(),
             ChannelEvent::Failed { .. } if falls_back => return self.next_hop(now),
             ChannelEvent::Failed { .. } if current && open => {
                 // Nothing is where it could be taken back from.
                 self.name = None;
+                if self.hopes.is_empty() {
+                    return Consequence::GiveUp;
+                }
+                // Another hop may have it on the phone before long.
+                (self.holder, self.turn) = (Holder::Unknown, None);
+                self.forgotten |= !self.hops[self.hop].channel.is_sandbox();
+            }
+            ChannelEvent::Failed { .. }
+                if open && hoped && self.hopes.is_empty() && self.holder == Holder::Unknown =>
+            {
                 return Consequence::GiveUp;
             }
             ChannelEvent::Delivered if open => return self.arrive(hop, false, now),
@@ -302,6 +316,13 @@ impl Letter {
     /// Its code is wiped once no channel will be given it any more. The sandbox keeps it: it is the phone.
     fn forget(&mut self) {
         self.forgotten |= self.hop + 1 == self.hops.len() && !self.hops[self.hop].channel.is_sandbox();
+    }
+
+    /// Nobody can say whether the current hop has it.
+    fn lose_sight(&mut self) {
+        self.holder = Holder::Unknown;
+        self.hopes.insert(self.hop);
+        self.forget();
     }
 
     /// Whether it makes sense to hand it over once more: its code is still held here, and somebody could use it.
@@ -336,6 +357,9 @@ impl Letter {
         }
         if may_expire && self.turn_end().is_some_and(|end| end <= now) {
             if self.is_of_use(now) {
+                if !matches!(self.holder, Holder::Queue(_)) {
+                    self.hopes.insert(self.hop);
+                }
                 return self.next_hop(now);
             }
             self.turn = None;
@@ -355,8 +379,7 @@ impl Letter {
                 if self.hops[self.hop].channel.is_sandbox() {
                     return self.hand_over(now);
                 }
-                self.holder = Holder::Unknown;
-                self.forget();
+                self.lose_sight();
                 Consequence::None
             }
             Holder::Channel(Some(ask)) if ask <= now => {

@@ -10,6 +10,7 @@ use chappe::store::Busy;
 use chappe::work::{deliver, due, report, upkeep};
 use chappe_core::command::ReportJob;
 use chappe_core::report::Attempt;
+use chappe_core::text::ChannelName;
 use chappe_core::{ChannelEvent, Command, Outcome, ReportId, RequestId, Time, Work};
 use std::time::Duration;
 
@@ -49,22 +50,26 @@ impl World<'_> {
             return deliver::carry_out(&self.house.app, std::slice::from_ref(item));
         }
         let events = events(&script(item), (job.request, job.hop), self.now());
-        vec![Command::Channel { now: self.now(), request: job.request, hop: job.hop, events }]
+        let (request, hop, channel) = (job.request, job.hop, job.channel.clone());
+        vec![Command::Channel { now: self.now(), request, hop, channel, events }]
     }
 
     pub(crate) fn news(&mut self, back: usize, hop: u8, news: &[News]) -> Checked {
         let requests: Vec<_> = self.auditor.requests().into_iter().collect();
         let Some((request, _)) = nth_back(&requests, back) else { return Ok(()) };
-        let now = self.now();
-        let events = events(news, (*request, hop), now);
-        self.tell(vec![Command::Channel { now, request: *request, hop, events }])
+        let (now, request) = (self.now(), *request);
+        let events = events(news, (request, hop), now);
+        // Who says it of a message that was only just ordered is not heard, unless that goes to the sandbox.
+        let channel = self.auditor.channel(request, hop).unwrap_or_else(ChannelName::sandbox);
+        self.tell(vec![Command::Channel { now, request, hop, channel, events }])
     }
 
     /// Hands in what channels say.
     fn tell(&mut self, commands: Vec<Command>) -> Checked {
         let heard = |command: &Command| match command {
-            Command::Channel { now, request, hop, events } => {
-                Input::Hear { now: *now, request: *request, hop: *hop, events: events.clone() }
+            Command::Channel { now, request, hop, channel, events } => {
+                let (channel, events) = (channel.clone(), events.clone());
+                Input::Hear { now: *now, request: *request, hop: *hop, channel, events }
             }
             _ => panic!("a channel says nothing else"),
         };

@@ -130,10 +130,9 @@ async fn codes_leave_the_sandbox(mut house: House) {
     let leased = house.send(alice, &order).await.unwrap().request;
     for request in &sent {
         let accepted = ChannelEvent::Accepted { reference: None, poll_at: None };
-        house
-            .command(Command::Channel { now, request: *request, hop: 0, events: vec![accepted] })
-            .await
-            .unwrap();
+        let (request, channel) = (*request, crate::house::channel("sandbox"));
+        let command = Command::Channel { now, request, hop: 0, channel, events: vec![accepted] };
+        house.command(command).await.unwrap();
     }
     assert_eq!(house.reader.sandbox_messages(None, None, 10).await.unwrap().len(), 4);
     assert!(!house.store.clear_sandbox(Some(bob.account)).await.unwrap());

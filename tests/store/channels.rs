@@ -9,6 +9,7 @@ use std::time::Duration;
 
 on_every_database! {
     a_turn_comes_back_as_it_was,
+    who_may_still_deliver_comes_back_as_it_was,
     a_message_is_asked_back_after_a_restart,
     names_lead_to_the_newest_message,
     old_names_are_forgotten,
@@ -30,7 +31,8 @@ impl House {
     }
 
     async fn say(&mut self, request: RequestId, hop: u8, event: ChannelEvent) {
-        let command = Command::Channel { now: self.now, request, hop, events: vec![event] };
+        let channel = self.row(request).await.route[usize::from(hop)].channel.clone();
+        let command = Command::Channel { now: self.now, request, hop, channel, events: vec![event] };
         self.command(command).await.unwrap();
     }
 
@@ -38,8 +40,13 @@ impl House {
         self.command(Command::Due { now: self.now, request, may_expire: true }).await.unwrap();
     }
 
-    async fn row(&self, request: RequestId) -> Request {
+    pub(crate) async fn row(&self, request: RequestId) -> Request {
         stored(&mut self.place.open().await, request).await.unwrap()
+    }
+
+    /// The hops that may still deliver it, as bits.
+    async fn open_hops(&self, request: RequestId) -> u8 {
+        self.row(request).await.message.unwrap().open_hops
     }
 
     /// The hop, when its turn ends (in seconds after the start), how far it has got, and what it calls the message.
@@ -76,6 +83,34 @@ async fn a_turn_comes_back_as_it_was(mut house: House) {
     assert_eq!(house.turn(id).await, (0, None, Progress::Ended, None));
     assert_eq!(house.reader.next_due_request().await.unwrap(), None);
     assert_eq!(house.reader.request(id).await.unwrap().unwrap().channel, channel("sms"));
+    house.audit().await;
+}
+
+async fn who_may_still_deliver_comes_back_as_it_was(mut house: House) {
+    let hops = &["bot:10", "sms:10", "mail:10", "voice:10", "bot:10", "sms:10", "mail:10", "voice"];
+    let order = |number| Order { hops, ttl: Some(300), ..to(number) };
+    let id = house.sent(&order(PHONE)).await;
+    for hop in 0..7_u8 {
+        house.wait(10).look(id).await;
+        assert_eq!(house.open_hops(id).await, u8::MAX >> (7 - hop), "hop {hop} was handed it");
+    }
+    house.say(id, 7, ChannelEvent::Uncertain { reason: "no answer".to_owned() }).await;
+    assert_eq!(house.open_hops(id).await, u8::MAX);
+    house.audit().await;
+    for hop in [3, 7, 0, 5, 6, 1, 2, 4] {
+        assert_eq!(house.turn(id).await, (7, None, Progress::Uncertain, None));
+        house.say(id, hop, failed()).await;
+        assert_eq!(house.open_hops(id).await & (1 << hop), 0);
+        house.audit().await;
+    }
+    assert_eq!(house.turn(id).await, (7, None, Progress::Ended, None));
+    assert!(house.row(id).await.refunded, "nobody is left who could deliver it");
+
+    let id = house.sent(&order(OTHER)).await;
+    house.wait(10).look(id).await;
+    assert_eq!(house.open_hops(id).await, 1);
+    house.say(id, 0, ChannelEvent::Delivered).await;
+    assert_eq!((house.open_hops(id).await, house.turn(id).await), (0, (0, None, Progress::Ended, None)));
     house.audit().await;
 }
 
@@ -119,8 +154,13 @@ async fn names_lead_to_the_newest_message(mut house: House) {
     house.say(second, 1, accepted("one")).await;
     assert_eq!(house.named("one").await, Some((second, 1)), "given out again, it means the newer message");
     // In one batch, the last one has it.
-    let says =
-        |request, hop| Command::Channel { now: house.now, request, hop, events: vec![accepted("three")] };
+    let says = |request, hop| Command::Channel {
+        now: house.now,
+        request,
+        hop,
+        channel: channel("sms"),
+        events: vec![accepted("three")],
+    };
     house.batch(&[says(second, 1), says(first, 0), says(second, 1), says(first, 0)]).await;
     assert_eq!(house.named("three").await, Some((first, 0)));
     house.audit().await;

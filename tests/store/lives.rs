@@ -181,7 +181,11 @@ fn command(house: &House, twin: &reference::Store, seeded: &mut Seeded) -> Comma
         56..60 => Command::Revoke { caller, now, request },
         60..63 => Command::Balance { caller },
         63..76 => {
-            Command::Channel { now, request, hop: seeded.of(&[0, 0, 0, 1]), events: events(now, seeded) }
+            let hop = seeded.of(&[0, 0, 0, 1]);
+            let found = twin.requests.get(&request).and_then(|request| request.route.get(usize::from(hop)));
+            let found = found.filter(|_| !seeded.one_in(10)).map(|hop| hop.channel.clone());
+            let channel = found.unwrap_or_else(|| crate::house::channel("imposter"));
+            Command::Channel { now, request, hop, channel, events: events(now, seeded) }
         }
         76..85 => Command::Due { now, request, may_expire: !seeded.one_in(5) },
         85..91 => Command::ClaimReport { now, report },

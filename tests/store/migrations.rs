@@ -1,6 +1,6 @@
 //! A database of an older version, with rows in it, becomes one of this version, and every row means what it meant.
 
-use crate::house::{House, Place, WINDOW, on_every_database, run, stored};
+use crate::house::{House, Place, WINDOW, channel, on_every_database, run, stored};
 use crate::reference::{CODE, OTHER, Order, PHONE, WRONG, to};
 use chappe_core::{ChannelEvent, Command, Request, RequestId, Time};
 use std::time::Duration;
@@ -9,7 +9,8 @@ on_every_database! { rows_of_the_first_version_mean_what_they_meant }
 
 /// Takes away all that came after the first version.
 const BACK_TO_1: &str = "DROP TABLE channel_reference; DROP TABLE subscriber;
-                         ALTER TABLE request DROP COLUMN hop_until;";
+                         ALTER TABLE request DROP COLUMN hop_until;
+                         ALTER TABLE request DROP COLUMN open_hops;";
 
 impl Place {
     /// Runs statements past the store.
@@ -48,7 +49,8 @@ async fn lived_in(house: &mut House) -> Vec<RequestId> {
         for (hop, event) in events.into_iter().enumerate() {
             // A second failure is the second hop's.
             let hop = if matches!(event, ChannelEvent::Failed { .. }) { hop as u8 } else { 0 };
-            let command = Command::Channel { now: house.now, request: id, hop, events: vec![event] };
+            let channel = channel(["sms", "mail"][usize::from(hop)]);
+            let command = Command::Channel { now: house.now, request: id, hop, channel, events: vec![event] };
             house.command(command).await.unwrap();
         }
         if revoked {

@@ -285,7 +285,16 @@ async fn due_report(house: &mut House) -> ReportId {
     let order = Order { callback: true, ..to(OTHER) };
     let request = house.send(house.people.alice, &order).await.unwrap().request;
     let events = vec![chappe_core::ChannelEvent::Delivered];
-    house.command(Command::Channel { now: house.now, request, hop: 0, events }).await.unwrap();
+    house
+        .command(Command::Channel {
+            now: house.now,
+            request,
+            hop: 0,
+            channel: crate::house::channel("sms"),
+            events,
+        })
+        .await
+        .unwrap();
     ReportId { request, seq: 1 }
 }
 

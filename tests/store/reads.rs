@@ -24,7 +24,8 @@ fn with_reports(number: &str) -> Order<'_> {
 
 impl House {
     async fn hear(&mut self, request: RequestId, events: &[ChannelEvent]) {
-        let command = Command::Channel { now: self.now, request, hop: 0, events: events.to_vec() };
+        let channel = self.row(request).await.channel().clone();
+        let command = Command::Channel { now: self.now, request, hop: 0, channel, events: events.to_vec() };
         self.command(command).await.unwrap();
     }
 

@@ -187,6 +187,70 @@ async fn what_a_channel_hears_counts_once_it_is_durable() {
     assert_eq!(late, 1, "told twice, counted once");
 }
 
+/// The upstream's ids are our own: a channel that says something of a hop must be that hop's.
+#[tokio::test]
+async fn a_channel_does_not_speak_for_another_one() {
+    let server = Server::start(channels(
+        &["bot:30", "sms"],
+        [("bot", always(vec![accepted("b1")])), ("sms", always(vec![accepted("s1")]))],
+    ))
+    .await;
+    let request =
+        server.send_until(json!({"phone_number": PHONE, "code": "1234", "ttl": 300}), "accepted").await;
+    let id = RequestId::parse(&request).unwrap();
+    let timeline = server.timeline(&request).await;
+    let said = |hop, event: &ChannelEvent| News::Said {
+        about: About::Hop(id, hop),
+        events: vec![event.clone(), accepted("theirs")],
+    };
+    for event in [failed("no such subscriber"), ChannelEvent::Delivered, ChannelEvent::Read] {
+        for (channel, hop) in [("sms", 0), ("bot", 1), ("voice", 0), ("voice", 1), ("bot", 2)] {
+            // It is taken, so that nobody tells it for ever.
+            server.app.inbox(name(channel)).put(said(hop, &event)).await.unwrap();
+            assert_eq!(status(&server, &request).await, "sent", "{channel} of hop {hop}: {event:?}");
+        }
+    }
+    assert_eq!(server.timeline(&request).await, timeline);
+    for channel in ["bot", "sms", "voice"] {
+        assert_eq!(server.reader().message_of(&name(channel), "theirs").await.unwrap(), None);
+    }
+    server.app.inbox(name("bot")).put(said(0, &ChannelEvent::Delivered)).await.unwrap();
+    assert_eq!(status(&server, &request).await, "delivered");
+}
+
+/// An SMS that is never confirmed may be in the person's hand when the call after it fails.
+#[tokio::test]
+async fn the_code_of_an_earlier_hop_still_works_when_the_last_one_fails() {
+    let server = Server::start(channels(
+        &["sms:60", "voice"],
+        [("sms", always(vec![accepted("s1")])), ("voice", always(vec![failed("nobody answers")]))],
+    ))
+    .await;
+    let order = || json!({"phone_number": PHONE, "code": "1234", "ttl": 300});
+    let entered = server.send_until(order(), "accepted").await;
+    let waited_for = server.send_until(order(), "accepted").await;
+    let given_up = server.send_until(order(), "accepted").await;
+    server.advance(Duration::from_secs(60));
+    for request in [&entered, &waited_for, &given_up] {
+        server.until(request, "failed").await;
+        assert_eq!(status(&server, request).await, "sent");
+    }
+    let checked = server.api("checkVerificationStatus", json!({"request_id": entered, "code": "1234"})).await;
+    assert_eq!(checked.result()["verification_status"]["status"], "code_valid");
+    let sms = server.app.inbox(name("sms"));
+    let said = |request: &str, event| News::Said {
+        about: About::Hop(RequestId::parse(request).unwrap(), 0),
+        events: vec![event],
+    };
+    sms.put(said(&entered, ChannelEvent::Delivered)).await.unwrap();
+    assert_eq!(status(&server, &entered).await, "delivered");
+    sms.put(said(&given_up, failed("not reached"))).await.unwrap();
+    assert_eq!(status(&server, &given_up).await, "expired");
+    server.advance(Duration::from_secs(240));
+    server.until(&waited_for, "refunded").await;
+    assert_eq!(server.balance().await.to_string(), "99.99", "one of three was delivered");
+}
+
 #[tokio::test]
 async fn what_was_revoked_is_taken_back_until_the_channel_says_so() {
     let errands = Arc::new(Mutex::new(Vec::new()));

@@ -13,7 +13,7 @@ use crate::phone::{Country, Phone};
 use crate::report::{Attempt, Report};
 use crate::request::{Delivery, Verification};
 use crate::route::Route;
-use crate::text::{Payload, Username};
+use crate::text::{ChannelName, Payload, Username};
 use crate::time::Time;
 use crate::ttl::Ttl;
 use std::borrow::Cow;
@@ -193,8 +193,10 @@ pub enum Command {
         now: Time,
         /// The request.
         request: RequestId,
-        /// The hop that says it.
+        /// The hop that it says it of.
         hop: u8,
+        /// The channel that says it. It is not heard on hops of other channels.
+        channel: ChannelName,
         /// What, in order.
         events: Vec<ChannelEvent>,
     },

@@ -150,6 +150,9 @@ pub struct Message {
     pub hop_until: Option<Time>,
     /// How far that hop has got.
     pub progress: Progress,
+    /// The hops that may still deliver it, though they are done with or nobody can say what they have: one bit each, the
+    /// lowest for the first. None once it is no longer on its way.
+    pub open_hops: u8,
     /// What the channel calls the message.
     pub channel_reference: Option<String>,
 }
@@ -202,6 +205,7 @@ impl Request {
         let talk = matches!(
             what,
             What::Postponed(..)
+                | What::Accepted(_)
                 | What::Unconfirmed(_)
                 | What::Failed(..)
                 | What::Uncertain(..)
@@ -320,6 +324,20 @@ impl Message {
         }
     }
 
+    /// Notes that a hop may still deliver the message after its turn, or whatever becomes of its turn.
+    pub fn open_hop(&mut self, hop: u8) {
+        if self.delivery == Delivery::Sent {
+            self.open_hops |= bit(hop);
+        }
+    }
+
+    /// Notes that a hop will not deliver the message. Returns whether it might have.
+    pub fn close_hop(&mut self, hop: u8) -> bool {
+        let was_open = self.open_hops & bit(hop) != 0;
+        self.open_hops &= !bit(hop);
+        was_open
+    }
+
     /// Its channel is to be asked again at `at`. Returns whether there is anything to ask.
     pub fn put_off(&mut self, at: Time, now: Time) -> bool {
         let of_use = self.delivery == Delivery::Sent && self.is_of_use(now);
@@ -349,6 +367,7 @@ impl Message {
         if first {
             self.code_expires_at = now + code_life;
         }
+        self.open_hops = 0;
         self.delivery = reached;
         self.delivery_at = now;
         true
@@ -391,11 +410,17 @@ impl Message {
         self.delivery_at = now;
         self.progress = Progress::Ended;
         self.hop_until = None;
+        self.open_hops = 0;
         // A revoked code that was right before stays right for its life; none outlives an expired delivery.
         if self.verified_at.is_none() || delivery == Delivery::Expired {
             self.code_expires_at = self.code_expires_at.min(now);
         }
     }
+}
+
+/// The bit of a hop; none for one that no route has.
+fn bit(hop: u8) -> u8 {
+    1_u8.checked_shl(hop.into()).unwrap_or(0)
 }
 
 /// What judging a code depends on beside the message.

@@ -34,7 +34,7 @@ sent      | due at ttl         | expired   | refunded | expired   | -         | 
 sent      | due, clock in doubt| sent      | -        | -         | -         | -
 sent      | lapsed, sandbox    | sent      | -        | -         | deliver:0 | -
 sent      | lapsed, sms        | sent      | -        | -         | -         | uncertain
-sent      | older accepted     | sent      | -        | -         | -         | -
+sent      | older accepted     | sent      | -        | -         | -         | accepted
 sent      | older postponed    | sent      | -        | -         | -         | -
 sent      | older busy         | sent      | -        | -         | -         | -
 sent      | older unavailable  | sent      | -        | -         | -         | -
@@ -61,7 +61,7 @@ delivered | due at ttl         | delivered | -        | -         | -         | 
 delivered | due, clock in doubt| delivered | -        | -         | -         | -
 delivered | lapsed, sandbox    | delivered | -        | -         | -         | -
 delivered | lapsed, sms        | delivered | -        | -         | -         | -
-delivered | older accepted     | delivered | -        | -         | -         | -
+delivered | older accepted     | delivered | -        | -         | -         | accepted
 delivered | older postponed    | delivered | -        | -         | -         | -
 delivered | older busy         | delivered | -        | -         | -         | -
 delivered | older unavailable  | delivered | -        | -         | -         | -
@@ -88,7 +88,7 @@ read      | due at ttl         | read      | -        | -         | -         | 
 read      | due, clock in doubt| read      | -        | -         | -         | -
 read      | lapsed, sandbox    | read      | -        | -         | -         | -
 read      | lapsed, sms        | read      | -        | -         | -         | -
-read      | older accepted     | read      | -        | -         | -         | -
+read      | older accepted     | read      | -        | -         | -         | accepted
 read      | older postponed    | read      | -        | -         | -         | -
 read      | older busy         | read      | -        | -         | -         | -
 read      | older unavailable  | read      | -        | -         | -         | -
@@ -115,7 +115,7 @@ expired   | due at ttl         | expired   | refunded | -         | -         | 
 expired   | due, clock in doubt| expired   | refunded | -         | -         | -
 expired   | lapsed, sandbox    | expired   | refunded | -         | -         | -
 expired   | lapsed, sms        | expired   | refunded | -         | -         | -
-expired   | older accepted     | expired   | refunded | -         | withdraw  | -
+expired   | older accepted     | expired   | refunded | -         | withdraw  | accepted
 expired   | older postponed    | expired   | refunded | -         | -         | -
 expired   | older busy         | expired   | refunded | -         | -         | -
 expired   | older unavailable  | expired   | refunded | -         | -         | -
@@ -142,7 +142,7 @@ revoked   | due at ttl         | revoked   | -        | -         | -         | 
 revoked   | due, clock in doubt| revoked   | -        | -         | -         | -
 revoked   | lapsed, sandbox    | revoked   | -        | -         | -         | -
 revoked   | lapsed, sms        | revoked   | -        | -         | -         | -
-revoked   | older accepted     | revoked   | -        | -         | withdraw  | -
+revoked   | older accepted     | revoked   | -        | -         | withdraw  | accepted
 revoked   | older postponed    | revoked   | -        | -         | -         | -
 revoked   | older busy         | revoked   | -        | -         | -         | -
 revoked   | older unavailable  | revoked   | -        | -         | -         | -

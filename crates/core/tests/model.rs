@@ -8,7 +8,7 @@
 mod naive;
 mod support;
 
-use chappe_core::command::{Entered, Idempotency};
+use chappe_core::command::{Entered, Idempotency, Outcome};
 use chappe_core::ledger::Kind;
 use chappe_core::route::Reach;
 use chappe_core::text::ChannelName;
@@ -63,6 +63,8 @@ enum Action {
     Hear {
         back: usize,
         hop: usize,
+        /// Another channel than the hop's says so.
+        imposter: bool,
         news: Vec<News>,
     },
     Due {
@@ -117,8 +119,8 @@ fn action() -> impl Strategy<Value = Action> {
         6 => (back(), rarely(), select(&[None, Some(CODE), Some(WRONG)][..]), select(&[1, 1, 1, 3, 5, 6][..]))
             .prop_map(|(back, stranger, code, times)| Action::Enter { back, stranger, code, times }),
         2 => (back(), rarely()).prop_map(|(back, stranger)| Action::Revoke { back, stranger }),
-        8 => (back(), select(&[0, 0, 0, 1, 1, 2][..]), prop::collection::vec(news(), 1..4))
-            .prop_map(|(back, hop, news)| Action::Hear { back, hop, news }),
+        8 => (back(), select(&[0, 0, 0, 1, 1, 2][..]), rarely(), prop::collection::vec(news(), 1..4))
+            .prop_map(|(back, hop, imposter, news)| Action::Hear { back, hop, imposter, news }),
         8 => (back(), prop::bool::weighted(0.8))
             .prop_map(|(back, may_expire)| Action::Due { back, may_expire }),
         2 => (0..3usize, select(&[0, 1, PRICE, 3 * PRICE, -1, -PRICE, -3 * PRICE][..]), 0..12u8)
@@ -249,11 +251,16 @@ impl Pair {
                 self.commands.push(Command::Revoke { caller: CALLERS[who], now, request });
                 self.expected.push(self.model.revoke(who, request));
             }
-            Action::Hear { back, hop, news } => {
+            Action::Hear { back, hop, imposter, news } => {
                 let Some((request, _)) = self.pick(*back) else { return };
                 let events = news.iter().map(|news| self.event(*news)).collect();
-                self.commands.push(Command::Channel { now, request, hop: *hop as u8, events });
-                self.expected.push(self.model.hear(request, *hop, news));
+                let channel = if *imposter { "imposter" } else { self.model.channel(request, *hop) };
+                let channel = ChannelName::parse(channel).unwrap();
+                self.commands.push(Command::Channel { now, request, hop: *hop as u8, channel, events });
+                self.expected.push(match imposter {
+                    true => Ok(Outcome::Done),
+                    false => self.model.hear(request, *hop, news),
+                });
             }
             Action::Due { back, may_expire } => {
                 let Some((request, _)) = self.pick(*back) else { return };

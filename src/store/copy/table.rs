@@ -170,6 +170,7 @@ pub(in crate::store) const TABLES: [Table; 12] = [
             ("channel_reference", Text),
             ("due_at", Big),
             ("hop_until", Big),
+            ("open_hops", Small),
         ],
     },
     Table {

@@ -47,7 +47,7 @@ pub(super) fn request_id(row: &Row, column: usize) -> Result<RequestId, StoreErr
 pub(super) const REQUEST: &str = "id, account_id, token_id, phone_sealed, country, created_at, cost, refunded, \
      ability_checked, route, reports, events, sender, payload, callback_url, ttl_s, code_mac, code_sealed, sent_at, \
      delivery, delivery_at, code_expires_at, verified_at, last_check, last_check_at, attempts, hop, progress, \
-     progress_at, channel_reference, hop_until";
+     progress_at, channel_reference, hop_until, open_hops";
 
 pub(super) fn request(vault: &Vault, row: &Row) -> Result<Request, StoreError> {
     let id = request_id(row, 0)?;
@@ -100,6 +100,7 @@ fn message(vault: &Vault, number: i64, sent_at: Time, row: &Row) -> Result<Messa
         progress: progress(get(row, 27)?, optional_time(row, 28)?)?,
         channel_reference: get(row, 29)?,
         hop_until: optional_time(row, 30)?,
+        open_hops: small("open hops", get::<i16>(row, 31)?.into())?,
     })
 }
 

@@ -373,6 +373,7 @@ struct Changing<'rows> {
     channel_reference: Vec<Option<String>>,
     due_at: Vec<Option<i64>>,
     hop_until: Vec<Option<i64>>,
+    open_hops: Vec<i16>,
 }
 
 impl<'rows> Changing<'rows> {
@@ -417,11 +418,12 @@ impl<'rows> Changing<'rows> {
             channel_reference: of_message(rows, |message| message.channel_reference.as_deref().map(clean)),
             due_at: of_message(rows, |message| message.due_at().map(Time::micros)),
             hop_until: of_message(rows, |message| message.hop_until.map(Time::micros)),
+            open_hops: number(&|message| message.open_hops),
         }
     }
 
     /// In the order of the statement's columns.
-    fn arrays(&self) -> [&(dyn ToSql + Sync); 27] {
+    fn arrays(&self) -> [&(dyn ToSql + Sync); 28] {
         [
             &self.token_id,
             &self.refunded,
@@ -450,6 +452,7 @@ impl<'rows> Changing<'rows> {
             &self.channel_reference,
             &self.due_at,
             &self.hop_until,
+            &self.open_hops,
         ]
     }
 }

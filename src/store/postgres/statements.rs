@@ -143,6 +143,7 @@ const REQUEST: Columns = &[
     ("channel_reference", "text"),
     ("due_at", "bigint"),
     ("hop_until", "bigint"),
+    ("open_hops", "smallint"),
 ];
 /// How many columns of a request, after its id, never change.
 const REQUEST_FIXED: usize = 8;

@@ -32,6 +32,7 @@ impl Stored {
 pub(super) struct Shape {
     hop: Option<u8>,
     hop_until: Option<Time>,
+    open_hops: u8,
     with_code: bool,
 }
 
@@ -42,6 +43,7 @@ impl Shape {
         Shape {
             hop: message.map(|message| message.hop),
             hop_until: message.and_then(|message| message.hop_until),
+            open_hops: message.map_or(0, |message| message.open_hops),
             with_code,
         }
     }

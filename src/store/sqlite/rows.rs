@@ -29,7 +29,7 @@ pub(super) fn mode_bit(mode: Mode) -> u64 {
 pub(super) const REQUEST: &str = "id, account_id, token_id, phone_sealed, country, created_at, cost, refunded, \
      ability_checked, route, reports, events, sender, payload, callback_url, ttl_s, code_mac, code_sealed, sent_at, \
      delivery, delivery_at, code_expires_at, verified_at, last_check, last_check_at, attempts, hop, progress, \
-     progress_at, channel_reference, hop_until";
+     progress_at, channel_reference, hop_until, open_hops";
 
 pub(super) fn request(vault: &Vault, row: &Row<'_>) -> Result<Request, StoreError> {
     let number: i64 = row.get(0)?;
@@ -87,6 +87,7 @@ fn message(vault: &Vault, number: i64, sent_at: Time, row: &Row<'_>) -> Result<M
         progress: progress(text(row, 27)?, progress_at)?,
         channel_reference: row.get(29)?,
         hop_until: row.get::<_, Option<i64>>(30)?.map(Time::from_micros),
+        open_hops: row.get(31)?,
     })
 }
 

@@ -51,9 +51,9 @@ const INSERT_REQUEST: &str = "INSERT INTO request
     (id, account_id, token_id, phone_key, phone_sealed, country, created_at, cost, refunded, ability_checked, route,
      channel, reports, events, timeline, sender, payload, callback_url, ttl_s, code_mac, code_sealed, sent_at, delivery,
      delivery_at, code_expires_at, verified_at, last_check, last_check_at, attempts, hop, progress, progress_at,
-     channel_reference, due_at, hop_until)
+     channel_reference, due_at, hop_until, open_hops)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
-        ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)";
+        ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36)";
 
 const UPDATE_REQUEST: &str = "UPDATE request SET refunded = ?2, reports = ?3, events = events + ?4,
         timeline = timeline || ?5, delivery = ?6, delivery_at = ?7, code_expires_at = ?8, verified_at = ?9,
@@ -107,6 +107,7 @@ fn insert_request(
         message.and_then(|message| message.channel_reference.as_deref()),
         message.and_then(Message::due_at).map(Time::micros),
         message.and_then(|message| message.hop_until).map(Time::micros),
+        message.map_or(0, |message| message.open_hops),
     ])?;
     Ok(())
 }
@@ -142,7 +143,7 @@ fn update_shape(connection: &Connection, vault: &Vault, request: &Request) -> Re
     let mut update = connection.prepare_cached(
         "UPDATE request SET token_id = ?2, route = ?3, channel = ?4, hop = ?5, sender = ?6, payload = ?7,
              callback_url = ?8, ttl_s = ?9, code_mac = ?10, code_sealed = ?11, sent_at = ?12, delivery = ?13,
-             hop_until = ?14
+             hop_until = ?14, open_hops = ?15
          WHERE id = ?1",
     )?;
     update.execute(params![
@@ -160,6 +161,7 @@ fn update_shape(connection: &Connection, vault: &Vault, request: &Request) -> Re
         message.sent_at.micros(),
         message.delivery.as_str(),
         message.hop_until.map(Time::micros),
+        message.open_hops,
     ])?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::command::{ChannelEvent, Outcome};
 use crate::ids::RequestId;
 use crate::planted::{self, Bug};
 use crate::request::{Delivery, Progress, Request};
+use crate::text::ChannelName;
 use crate::time::Time;
 use crate::timeline::What;
 use std::time::Duration;
@@ -16,6 +17,13 @@ const REFERENCE_MAX: usize = 255;
 
 /// How long after it was sent a message is still worth taking back: Telegram, the first channel that can, allows two days.
 const WITHDRAW_WITHIN: Duration = Duration::from_secs(48 * 3600);
+
+/// Whether a hop of a request is this channel's. Ids of requests are no secret from channels, and what one says of another's
+/// message is none of its business.
+pub(super) fn is_hop_of(book: &Book, id: RequestId, hop: u8, channel: &ChannelName) -> bool {
+    let hop = book.requests.get(&id).and_then(|request| request.route.get(usize::from(hop)));
+    hop.is_some_and(|hop| hop.channel == *channel)
+}
 
 /// Applies one thing that a channel says.
 pub(super) fn hear(rules: &Rules, book: &mut Book, now: Time, id: RequestId, hop: u8, event: &ChannelEvent) {
@@ -54,6 +62,7 @@ pub(super) fn hear(rules: &Rules, book: &mut Book, now: Time, id: RequestId, hop
         ChannelEvent::Uncertain { reason } => {
             if turn {
                 message.progress = Progress::Uncertain;
+                message.open_hop(hop);
                 wipe_code(request);
             }
             request.log(now, What::Uncertain(channel, reason.clone()));
@@ -69,9 +78,12 @@ pub(super) fn hear(rules: &Rules, book: &mut Book, now: Time, id: RequestId, hop
                 // What it cannot deliver is nowhere: there is nothing that it could take back.
                 message.channel_reference = None;
             }
+            let was_open = message.close_hop(hop);
+            // The hop that has its turn may have failed before, and only this one was waited for.
+            let last_hope = was_open && message.open_hops == 0 && message.progress == Progress::Uncertain;
             let over = planted::is(Bug::RefundDuringFallback) && hop < message.hop;
             request.log(now, What::Failed(channel, reason.clone()));
-            if over {
+            if over || (last_hope && !turn) {
                 expire(rules, book, id, now);
             } else if turn || planted::is(Bug::RefundAfterDelivery) {
                 fall_back(rules, book, id, now);
@@ -103,10 +115,18 @@ fn accepted(
     let Some(channel) = request.route.get(usize::from(hop)).map(|hop| hop.channel.clone()) else { return };
     let Some(message) = &mut request.message else { return };
     let current = hop == message.hop;
+    if hop < message.hop {
+        // It has it after all, and may deliver it.
+        message.open_hop(hop);
+    }
     if let (true, Some(reference)) = (current, reference) {
         message.channel_reference = Some(reference.to_owned());
     }
+    if !current {
+        request.log(now, What::Accepted(channel.clone()));
+    }
     let mut withdraw = None;
+    let Some(message) = &mut request.message else { return };
     if matches!(message.delivery, Delivery::Expired | Delivery::Revoked) {
         // It was withdrawn while the channel was taking it over: take it back, from whichever hop has it.
         if current {
@@ -157,11 +177,14 @@ fn confirmed(rules: &Rules, book: &mut Book, now: Time, id: RequestId, hop: u8, 
 }
 
 /// The current hop has failed for good, or had its time: the next one has its turn, if there is one and somebody could
-/// still use the code; or the message is given up and refunded.
+/// still use the code; or the message is given up and refunded, unless another hop may still deliver it.
 fn fall_back(rules: &Rules, book: &mut Book, id: RequestId, now: Time) {
     let Some(mut request) = book.requests.get(&id).cloned() else { return };
     if !request.may_fall_back(now) {
-        return expire(rules, book, id, now);
+        if request.message.as_ref().is_some_and(|message| message.open_hops == 0) {
+            return expire(rules, book, id, now);
+        }
+        return wait_for_others(book, id);
     }
     if let Some(message) = &mut request.message {
         message.hop += 1;
@@ -171,6 +194,19 @@ fn fall_back(rules: &Rules, book: &mut Book, id: RequestId, now: Time) {
     request.log(now, What::Fallback(request.channel().clone()));
     lease(rules, book, &mut request, now);
     book.add_request(request);
+}
+
+/// Nobody is handed the message any more, but an earlier hop may still deliver it: until that one says more, or the
+/// message's time is over, it is uncertain what becomes of it.
+fn wait_for_others(book: &mut Book, id: RequestId) {
+    let Some(request) = book.change_request(id) else { return };
+    let on_phone = request.channel().is_sandbox();
+    let Some(message) = &mut request.message else { return };
+    message.progress = Progress::Uncertain;
+    message.hop_until = None;
+    if !on_phone {
+        message.code = None;
+    }
 }
 
 /// The message did not and will not arrive: its status, the refund and the report, together.
@@ -227,6 +263,7 @@ pub(super) fn due(rules: &Rules, book: &mut Book, now: Time, id: RequestId, may_
         }
         Progress::Leased(until) if until <= now => {
             message.progress = Progress::Uncertain;
+            message.open_hop(message.hop);
             request.log(now, What::Uncertain(channel, "the hand-over was interrupted".to_owned()));
             wipe_code(&mut request);
         }
@@ -264,6 +301,10 @@ fn next_hop(rules: &Rules, book: &mut Book, id: RequestId, now: Time) {
     let Some(message) = &mut request.message else { return };
     message.hop_until = None;
     if may_fall_back {
+        // What still waits here, the channel does not have.
+        if !matches!(message.progress, Progress::Queued(_)) {
+            message.open_hop(message.hop);
+        }
         request.log(now, What::Unconfirmed(channel));
         fall_back(rules, book, id, now);
     }

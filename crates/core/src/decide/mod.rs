@@ -51,8 +51,10 @@ pub fn decide(rules: &Rules, book: &mut Book, command: &Command) -> Result<Outco
         }
         Command::Revoke { caller, now, request } => verify::revoke(rules, book, *caller, *now, *request),
         Command::Balance { caller } => Ok(Outcome::Balance(account(book, *caller)?.balance)),
-        Command::Channel { now, request, hop, events } => {
-            events.iter().for_each(|event| deliver::hear(rules, book, *now, *request, *hop, event));
+        Command::Channel { now, request, hop, channel, events } => {
+            if deliver::is_hop_of(book, *request, *hop, channel) {
+                events.iter().for_each(|event| deliver::hear(rules, book, *now, *request, *hop, event));
+            }
             Ok(Outcome::Done)
         }
         Command::Due { now, request, may_expire } => {

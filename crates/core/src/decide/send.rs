@@ -239,6 +239,7 @@ fn new_message(rules: &Rules, params: &MessageParams, now: Time) -> Message {
         hop: 0,
         hop_until: None,
         progress: Progress::Queued(now),
+        open_hops: 0,
         channel_reference: None,
     }
 }

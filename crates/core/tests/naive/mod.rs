@@ -78,6 +78,8 @@ pub(crate) struct Letter {
     /// When that hop got its turn, as long as that will end by itself.
     turn: Option<Moment>,
     holder: Holder,
+    /// The hops that may deliver it though they are done with, or nobody knows what they have.
+    hopes: BTreeSet<usize>,
     /// What that hop's channel calls it.
     name: Option<u8>,
     delivered: Option<Moment>,
@@ -171,7 +173,7 @@ impl Naive {
             let latest: Vec<_> = mine.map(|(.., at)| *at).rev().take(5).collect();
             let free = latest.get(4).map_or(now, |fifth| fifth + 600 * SECOND);
             if free > now {
-                return Err(Rejection::FloodWait((free - now).div_ceil_secs()));
+                return Err(Rejection::FloodWait(((free - now) as u64).div_ceil(SECOND as u64)));
             }
         }
         let price = if (wish.who, wish.phone) == (0, OWN) { 0 } else { PRICE };
@@ -272,6 +274,12 @@ impl Naive {
         Ok(Outcome::Done)
     }
 
+    /// The channel of a hop, if there is one.
+    pub(crate) fn channel(&self, id: RequestId, hop: usize) -> &'static str {
+        let letter = self.find(id).and_then(|at| self.requests[at].letter.as_ref());
+        letter.and_then(|letter| letter.hops.get(hop)).map_or("nobody", |hop| channel(hop))
+    }
+
     fn hear_one(&mut self, at: usize, hop: usize, news: News) {
         let (now, id) = (self.now, self.requests[at].id);
         let Some(letter) = self.requests[at].letter.as_mut() else { return };
@@ -284,6 +292,7 @@ impl Naive {
         let falls_back = current && open && hop + 1 < letter.hops.len() && letter.is_of_use(now);
         let untaken = matches!(letter.holder, Holder::Queue(_) | Holder::Worker(_));
         let called = channel(letter.hops[hop]);
+        let last_hope = news == News::Failed && letter.hopes.remove(&hop) && letter.hopes.is_empty();
         match news {
             News::Accepted { name, ask_after_s } => {
                 if let (Some(name), false) = (name, called == "sandbox") {
@@ -291,6 +300,8 @@ impl Naive {
                 }
                 if current {
                     letter.name = name.or(letter.name);
+                } else if hop < letter.hop {
+                    letter.hopes.insert(hop);
                 }
                 if matches!(status, Delivery::Expired | Delivery::Revoked) {
                     if current {
@@ -314,12 +325,15 @@ impl Naive {
             News::Withdrawn | News::Failed if current && matches!(letter.holder, Holder::Recall(_)) => {
                 letter.holder = Holder::Nobody;
             }
-            News::Uncertain if current && open => letter.holder = Holder::Nobody,
+            News::Uncertain if current && open => letter.lose_sight(),
             News::Failed if falls_back => self.next_hop(at),
             News::Failed if current && open => {
-                letter.name = None;
-                self.give_up(at);
+                (letter.name, letter.turn, letter.holder) = (None, None, Holder::Nobody);
+                if letter.hopes.is_empty() {
+                    self.give_up(at);
+                }
             }
+            News::Failed if open && last_hope && letter.holder == Holder::Nobody => self.give_up(at),
             News::Delivered if open => letter.arrive(hop, false, now),
             News::Read if open || status == Delivery::Delivered => letter.arrive(hop, true, now),
             _ => {}
@@ -339,6 +353,9 @@ impl Naive {
         }
         if may_expire && letter.turn_end().is_some_and(|end| end <= now) {
             if letter.is_of_use(now) {
+                if !matches!(holder, Holder::Queue(_)) {
+                    letter.hopes.insert(letter.hop);
+                }
                 self.next_hop(at);
             } else {
                 letter.turn = None;
@@ -357,7 +374,7 @@ impl Naive {
             Holder::Worker(until) if until <= now && channel(letter.hops[letter.hop]) == "sandbox" => {
                 self.hand_over(at)
             }
-            Holder::Worker(until) if until <= now => letter.holder = Holder::Nobody,
+            Holder::Worker(until) if until <= now => letter.lose_sight(),
             Holder::Channel(Some(ask)) if ask <= now => {
                 letter.holder = Holder::Channel(Some(now + LEASE));
                 self.work.push(("poll", id, letter.hop));
@@ -454,6 +471,7 @@ impl Letter {
             hop: 0,
             turn: Some(sent),
             holder,
+            hopes: BTreeSet::new(),
             name: None,
             delivered,
             read,
@@ -526,6 +544,11 @@ impl Letter {
         self.told.iter().filter(|told| told.0 == Verification::Invalid).count()
     }
 
+    fn lose_sight(&mut self) {
+        self.hopes.insert(self.hop);
+        self.holder = Holder::Nobody;
+    }
+
     fn void(&mut self, now: Moment) {
         if self.proved.is_none() {
             self.voided.get_or_insert(now);
@@ -573,14 +596,4 @@ pub(crate) fn date(moment: Moment) -> Time {
 
 fn since_start(time: Time) -> Moment {
     time.micros() - START.micros()
-}
-
-trait WholeSeconds {
-    fn div_ceil_secs(self) -> u64;
-}
-
-impl WholeSeconds for Moment {
-    fn div_ceil_secs(self) -> u64 {
-        (self as u64).div_ceil(1_000_000)
-    }
 }

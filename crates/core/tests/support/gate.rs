@@ -224,9 +224,17 @@ impl Gate {
         Ok(())
     }
 
+    /// The channel of a hop says something.
     pub(crate) fn hear(&mut self, request: RequestId, hop: u8, events: &[ChannelEvent]) {
-        let events = events.to_vec();
-        let outcome = self.store.run(Command::Channel { now: self.now, request, hop, events });
+        let found = self.store.requests.get(&request).and_then(|request| request.route.get(usize::from(hop)));
+        let channel = found.map_or("nobody".to_owned(), |hop| hop.channel.to_string());
+        self.hear_from(&channel, request, hop, events);
+    }
+
+    /// A channel says something of a hop.
+    pub(crate) fn hear_from(&mut self, channel: &str, request: RequestId, hop: u8, events: &[ChannelEvent]) {
+        let (channel, events) = (ChannelName::parse(channel).unwrap(), events.to_vec());
+        let outcome = self.store.run(Command::Channel { now: self.now, request, hop, channel, events });
         assert_eq!(outcome, Ok(Outcome::Done));
     }
 

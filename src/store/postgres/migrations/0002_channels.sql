@@ -25,3 +25,6 @@ CREATE UNIQUE INDEX subscriber_chat ON subscriber (channel, chat_id);
 
 -- When the next hop gets its turn, unless delivery is confirmed before. Every call writes to this table: it comes last.
 ALTER TABLE request ADD COLUMN hop_until BIGINT;
+-- The hops that may still deliver, one bit each, the lowest for the first.
+ALTER TABLE request ADD COLUMN open_hops SMALLINT NOT NULL DEFAULT 0;
+UPDATE request SET open_hops = 1 << hop WHERE progress = 'uncertain' AND delivery = 'sent';

@@ -1,5 +1,8 @@
 -- When the next hop gets its turn, unless delivery is confirmed before.
 ALTER TABLE request ADD COLUMN hop_until INTEGER;
+-- The hops that may still deliver, one bit each, the lowest for the first.
+ALTER TABLE request ADD COLUMN open_hops INTEGER NOT NULL DEFAULT 0;
+UPDATE request SET open_hops = 1 << hop WHERE progress = 'uncertain' AND delivery = 'sent';
 
 -- What channels call messages, so that whatever they say later finds the message, also when another hop has long had
 -- its turn.
