@@ -13,6 +13,8 @@
 )]
 #![allow(clippy::float_arithmetic, clippy::indexing_slicing)]
 
+#[path = "load/channels.rs"]
+mod channels;
 #[path = "load/client.rs"]
 mod client;
 #[path = "../tests/support/postgres.rs"]
@@ -22,6 +24,9 @@ mod database;
 mod postgres;
 #[path = "load/server.rs"]
 mod server;
+#[path = "../tests/channels/smpp/smsc.rs"]
+#[allow(dead_code)] // The tests use all of it.
+mod smsc;
 
 use client::{DIGITS, Load, run};
 use server::{Process, Target};
@@ -36,8 +41,15 @@ fn main() {
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     match args.next().as_deref() {
         Some("echo") => server::echo(),
-        Some(binary) if args.next().as_deref() == Some("postgres") => postgres::bench(&PathBuf::from(binary)),
-        Some(binary) => bench(&PathBuf::from(binary)),
+        Some(binary) => {
+            let binary = PathBuf::from(binary);
+            match args.next().as_deref() {
+                None => bench(&binary),
+                Some("postgres") => postgres::bench(&binary),
+                Some("channels") => channels::bench(&binary),
+                Some(other) => panic!("there is no benchmark {other:?}: give none, postgres or channels"),
+            }
+        }
         None => panic!("give the path of the chappe program; `./bench` does"),
     }
 }
