@@ -346,7 +346,7 @@ impl Outside {
             Channel::Gateway(gateway) => gateway.hear(incoming, inbox).await,
             Channel::Http(http) => http.hear(incoming, inbox).await,
             // Its receipts come over its session.
-            Channel::Smpp(_) => Answer::Unknown,
+            Channel::Smpp(_) => Answer::Forbidden,
             Channel::Telegram(telegram) => telegram.hear(incoming, inbox).await,
             #[cfg(feature = "simulation")]
             Channel::Scripted(_) => Answer::Forbidden,
