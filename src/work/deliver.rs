@@ -19,6 +19,9 @@ use tokio::task::JoinSet;
 const ERRANDS_MAX: usize = 4_096;
 /// How long an errand waits at a gate by itself; one that has to wait longer waits as a row.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+/// How old an errand may be when its channel is given it. An older one goes back to its row: its lease could lapse while the
+/// channel has it, and whoever looked then would take the message for lost.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(5);
 /// When an errand that found the database out of reach is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -92,6 +95,9 @@ async fn send_out(app: Arc<App>, item: Work, mut stopped: watch::Receiver<bool>)
         return Some(said(&app, job, vec![ChannelEvent::Failed { reason }]));
     };
     let pass = loop {
+        if app.clock.now().since(job.asked_at) > TAKEN_UP_WITHIN {
+            return Some(said(&app, job, vec![put_off(Duration::ZERO)]));
+        }
         match outside.gate().admit(app.clock.now()) {
             Admission::Go(pass) => break pass,
             Admission::Unwell { after, reason } => {

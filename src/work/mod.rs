@@ -10,6 +10,7 @@ pub mod upkeep;
 pub mod wake;
 
 use crate::app::App;
+use crate::channels::ERRAND_MAX;
 use crate::channels::inbox::Letter;
 use chappe_core::Work;
 use chappe_core::text::ChannelName;
@@ -65,16 +66,15 @@ impl Workers {
     }
 
     /// Lets every worker finish what it has in hand, for `patience` at most. What is not finished is still there as
-    /// rows.
+    /// rows. A channel may finish its errands whatever they take: what became of one that is cut off, nobody could know.
     pub async fn stop(mut self, patience: Duration) {
-        let finished = async {
-            // Nobody hears it only if every worker has ended already.
-            self.stop.send_replace(true);
-            while self.tasks.join_next().await.is_some() {}
-            self.stop_delivery.send_replace(true);
-            while self.delivery.join_next().await.is_some() {}
-        };
-        if tokio::time::timeout(patience, finished).await.is_err() {
+        self.stop.send_replace(true);
+        let others = async { while self.tasks.join_next().await.is_some() {} };
+        let others = tokio::time::timeout(patience, others).await;
+        self.stop_delivery.send_replace(true);
+        let delivery = async { while self.delivery.join_next().await.is_some() {} };
+        let delivery = tokio::time::timeout(ERRAND_MAX + patience, delivery).await;
+        if others.is_err() || delivery.is_err() {
             tracing::warn!(
                 "workers did not finish in time; what they had in hand is taken up again at the next start"
             );

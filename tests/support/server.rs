@@ -460,9 +460,9 @@ impl Server {
         row.timeline.lines().map(event).collect()
     }
 
-    /// Stops the workers as a server that is told to stop does: what they have in hand is finished.
+    /// Stops the workers as a server that is told to stop does, one without patience for anything but its channels.
     pub(crate) async fn finish_workers(&mut self) {
-        self.workers.take().unwrap().stop(Duration::from_secs(30)).await;
+        self.workers.take().unwrap().stop(Duration::from_millis(1)).await;
     }
 
     /// Sends a message and waits for an event of its timeline; its request id.

@@ -355,3 +355,36 @@ async fn a_stop_leaves_nothing_uncertain() {
     let id = RequestId::parse(&second).unwrap();
     assert_eq!(server.reader().message_of(&name("sms"), "t").await.unwrap(), Some((id, 0)));
 }
+
+/// An errand that has waited for long is not carried out behind the back of whoever looks after lapsed leases.
+#[tokio::test]
+async fn an_errand_that_has_waited_for_long_goes_back_to_its_row() {
+    let (entered, go_on) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let slow = {
+        let (entered, go_on, asked) = (entered.clone(), go_on.clone(), asked.clone());
+        let mut slow = Scripted::new(move |_, job: &Job, _| {
+            asked.lock().unwrap().push(job.asked_at);
+            let (entered, go_on) = (entered.clone(), go_on.clone());
+            Box::pin(async move {
+                entered.notify_one();
+                go_on.acquire().await.unwrap().forget();
+                vec![accepted("s"), ChannelEvent::Delivered].into()
+            })
+        });
+        slow.pace.concurrency = NonZeroU32::MIN;
+        slow
+    };
+    let server = Server::start(channels(&["sms"], [("sms", slow)])).await;
+    server.send(json!({"phone_number": "+79123456701", "code": "1234"})).await;
+    entered.notified().await;
+    let mut changed = server.app.changed.subscribe();
+    let second = server.send(json!({"phone_number": "+79123456702", "code": "1234"})).await;
+    assert_eq!(changed.recv().await.unwrap().1.to_string(), second, "it was sent");
+    server.advance(Duration::from_secs(6));
+    assert_eq!(changed.recv().await.unwrap().1.to_string(), second, "it went back to its row");
+    go_on.add_permits(2);
+    server.until(&second, "delivered").await;
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.last().unwrap().since(asked[0]), Duration::from_secs(6), "a lease of its own");
+}
