@@ -223,7 +223,10 @@ impl Plan {
         if let (None, Some(turn)) = (&self.refusal, self.last_turn()) {
             println!("The last hop gets its turn after {} s at the latest.", turn.as_secs());
         }
-        println!("A message without a ttl is given up after {} s.", self.code_life.as_secs());
+        println!(
+            "Without a ttl, a message that no channel has taken by then is given up after {} s.",
+            self.code_life.as_secs()
+        );
         if let Some(why) = &self.unread {
             println!("The database was not looked into: {why}");
         }

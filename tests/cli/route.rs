@@ -91,7 +91,7 @@ fn people_are_told_in_words() {
         "CHANNEL   KIND     TURN        HAS           NOTE\n",
         "upstream  gateway  at once     40 s\n",
         "last      gateway  after 70 s  what is left\n",
-        "The last hop gets its turn after 70 s at the latest.\nA message without a ttl is given up after 600 s.\n",
+        "The last hop gets its turn after 70 s at the latest.\nWithout a ttl, a message that no channel has taken by then is given up after 600 s.\n",
         "The database was not looked into: there is no database in",
     ] {
         assert!(said.contains(text), "no {text:?} in {said}");

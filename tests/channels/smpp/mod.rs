@@ -236,7 +236,7 @@ fn deliver_sm(id: &str) -> Vec<u8> {
     pdu
 }
 
-/// Ten thousand messages with five in a hundred faults: every one ends in exactly one final state, and the books are right.
+/// Ten thousand messages with six in a hundred faults: every one ends in exactly one final state, and the books are right.
 #[tokio::test]
 async fn ten_thousand_messages_end_in_one_state_each() {
     const MESSAGES: usize = 10_000;
