@@ -49,8 +49,17 @@ pub struct Settings {
     pub outbound: OutboundPolicy,
     /// Whether messages reach the sandbox by the delivery worker, as they would reach a channel outside: for simulation.
     pub sandbox_by_worker: bool,
+    /// The console.
+    pub console: ConsoleSettings,
     /// Whether this is `chappe dev`: the sandbox is open to everybody and its clock can be moved.
     pub dev: bool,
+}
+
+/// What the operator may set of the console.
+#[derive(Clone, Debug)]
+pub struct ConsoleSettings {
+    /// Whether everybody with a number may open an account.
+    pub sign_up: bool,
 }
 
 /// Everything that handlers and workers use.

@@ -1,6 +1,6 @@
 //! Configuration: one struct; the defaults file, the operator's file and the environment, each over the one before.
 
-use crate::app::Settings;
+use crate::app::{ConsoleSettings, Settings};
 use crate::channels::ChannelSettings;
 use crate::channels::route::{InvalidRoute, Line, Routes};
 use crate::channels::text::Texts;
@@ -67,6 +67,13 @@ pub struct Config {
     limits: Limits,
     codes: Life,
     idempotency: Life,
+    console: ConsoleTable,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConsoleTable {
+    sign_up: bool,
 }
 
 /// The URL of a PostgreSQL database. It may hold a password, and so is never shown.
@@ -438,6 +445,7 @@ impl Config {
             outbound: OutboundPolicy::PublicOnly,
             proxies_only: self.tls.certificate.as_os_str().is_empty(),
             sandbox_by_worker: false,
+            console: ConsoleSettings { sign_up: self.console.sign_up },
             dev: false,
         })
     }
@@ -453,6 +461,7 @@ impl Config {
             sandbox_by_worker: false,
             routes: Routes::sandbox(),
             outbound: OutboundPolicy::LoopbackToo,
+            console: ConsoleSettings { sign_up: true },
             dev: true,
             ..settings
         })

@@ -28,6 +28,8 @@ pub enum Purpose {
     OwnNumber,
     /// A subscriber's number, by its own digest.
     Subscriber,
+    /// The number of somebody who logs in, by its own digest.
+    Person,
 }
 
 /// The key from which all others are derived: 32 random bytes, written as 64 hex digits.
@@ -61,8 +63,9 @@ pub struct Vault {
     code: Hmac<Sha256>,
     phone: Hmac<Sha256>,
     idempotency: Hmac<Sha256>,
+    session: Hmac<Sha256>,
     callback: CallbackKey,
-    seals: [Aes256GcmSiv; 5],
+    seals: [Aes256GcmSiv; 6],
     button: Sealer,
     check: [u8; 8],
 }
@@ -117,6 +120,7 @@ impl Vault {
             code: mac("code digest"),
             phone: mac("phone digest"),
             idempotency: mac("idempotency digest"),
+            session: mac("session digest"),
             callback: CallbackKey(mac("callback address")),
             seals: [
                 seal("token seal"),
@@ -124,6 +128,7 @@ impl Vault {
                 seal("phone seal"),
                 seal("own number seal"),
                 seal("subscriber seal"),
+                seal("person seal"),
             ],
             button: Sealer(seal("button seal")),
             check,
@@ -138,6 +143,11 @@ impl Vault {
     /// The digest that a token is looked up by. Since it is keyed, the time of a look-up says nothing about a token.
     pub fn token_digest(&self, token: &str) -> [u8; 32] {
         digest(&self.token, &[token.as_bytes()])
+    }
+
+    /// The digest that a session is looked up by, or a log-in that was begun.
+    pub fn session_digest(&self, secret: &str) -> [u8; 32] {
+        digest(&self.session, &[secret.as_bytes()])
     }
 
     /// The digest that a code is compared by.
@@ -187,13 +197,14 @@ impl Vault {
     }
 
     fn cipher(&self, purpose: Purpose) -> &Aes256GcmSiv {
-        let [token, code, phone, own_number, subscriber] = &self.seals;
+        let [token, code, phone, own_number, subscriber, person] = &self.seals;
         match purpose {
             Purpose::Token => token,
             Purpose::Code => code,
             Purpose::Phone => phone,
             Purpose::OwnNumber => own_number,
             Purpose::Subscriber => subscriber,
+            Purpose::Person => person,
         }
     }
 }

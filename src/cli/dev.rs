@@ -6,9 +6,10 @@ use crate::config::{Config, DatabaseUrl, key_of_environment};
 use crate::console::{EXAMPLE_NUMBER, curl};
 use crate::env::{Clock, Random};
 use crate::net::server::Bound;
+use crate::store::console::people::{self, Role};
 use crate::store::{AccountRow, NewToken, Store, StoreError};
 use crate::vault::{MasterKey, Vault};
-use anyhow::{anyhow, ensure};
+use anyhow::{Context, anyhow, ensure};
 use chappe_core::ledger::Kind;
 use chappe_core::{Command, Mode, Money, Phone, Rules};
 use clap::Args;
@@ -98,6 +99,7 @@ fn greet(address: SocketAddr, token: &str) {
     println!("Chappe {} for development: every message ends in the sandbox.\n", env!("CARGO_PKG_VERSION"));
     println!("API base URL  {base_url}");
     println!("API token     {token}");
+    println!("Console       {base_url}/login");
     println!("Sandbox       {base_url}/sandbox");
     println!("\nSend a code:\n\n{}\n", curl(&base_url, token, EXAMPLE_NUMBER));
     println!("ready {base_url}");
@@ -151,6 +153,7 @@ async fn prepare(
         fill_up(store, rules, &account, args.balance, clock).await?;
     }
     let account = reader.account(CUSTOMER, Mode::Live).await?;
+    settle_in(store, own_number, clock).await?;
     let tokens = reader.tokens(None).await?;
     let good = |token: &&crate::store::TokenRow| token.account == account.id && token.is_good(clock.now());
     let text = match &args.token {
@@ -180,6 +183,17 @@ async fn prepare(
         Ok(_) | Err(StoreError::Exists(_)) => Ok(text),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Lets the developer log in to the console with the own number, as owner of the account and as who runs the gateway.
+async fn settle_in(store: &mut Store, own_number: Phone, clock: &Clock) -> anyhow::Result<()> {
+    let reader = store.reader()?;
+    store.change(&people::know(reader.vault(), own_number, "Developer", clock.now())).await?;
+    let person = reader.person_of(own_number).await?.context("nobody was noted")?;
+    let customer = reader.customer_named(CUSTOMER).await?.context("there is no customer")?;
+    store.change(&people::set_operator(person.id, true)).await?;
+    store.change(&people::join(customer, person.id, Role::Owner, clock.now())).await?;
+    Ok(())
 }
 
 async fn fill_up(

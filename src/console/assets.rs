@@ -7,6 +7,7 @@ use axum::routing::get;
 use std::sync::Arc;
 
 const STYLE: &str = include_str!("assets/chappe.css");
+const CONSOLE_STYLE: &str = include_str!("assets/console.css");
 const SCRIPT: &str = include_str!("assets/sandbox.js");
 const ICON: &str = include_str!("assets/icon.svg");
 
@@ -20,6 +21,7 @@ pub(super) fn router() -> Router<Arc<App>> {
     };
     Router::new()
         .route("/assets/chappe.css", asset("text/css; charset=utf-8", STYLE))
+        .route("/assets/console.css", asset("text/css; charset=utf-8", CONSOLE_STYLE))
         .route("/assets/sandbox.js", asset("text/javascript; charset=utf-8", SCRIPT))
         .route("/assets/icon.svg", asset("image/svg+xml", ICON))
 }

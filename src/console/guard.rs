@@ -107,7 +107,7 @@ pub(super) fn admit(
 
 /// Whether `Host` is an address or a name that no stranger can have registered: `localhost`, or one without a dot, as
 /// containers have.
-fn names_us(headers: &HeaderMap) -> bool {
+pub(super) fn names_us(headers: &HeaderMap) -> bool {
     let Some(host) = text(headers, HOST.as_str()) else { return true };
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(""),
@@ -124,6 +124,18 @@ fn comes_from_us(headers: &HeaderMap) -> bool {
     let origin_is_ours =
         origin.is_none_or(|origin| origin.split_once("://").is_some_and(|(_, name)| name == host));
     site_is_ours && origin_is_ours
+}
+
+/// Whether a browser says that a request was made by a page of ours. A browser of these years says so with every form;
+/// what says nothing is refused. `public_url` is our address, where a proxy does not pass on the name that was asked for.
+pub(super) fn comes_from_a_page_of_ours(headers: &HeaderMap, public_url: Option<&str>) -> bool {
+    if let Some(site) = text(headers, "sec-fetch-site") {
+        return site == "same-origin";
+    }
+    let Some(origin) = text(headers, ORIGIN.as_str()) else { return false };
+    let name = origin.split_once("://").map_or("", |(_, name)| name);
+    let ours = text(headers, HOST.as_str()).is_some_and(|host| name == host);
+    ours || public_url.is_some_and(|url| url == origin)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -170,6 +182,27 @@ mod tests {
         ] {
             let all: Vec<_> = extra.iter().copied().chain([host]).collect();
             assert_eq!(comes_from_us(&headers(&all)), ours, "{extra:?}");
+        }
+    }
+
+    #[test]
+    fn a_form_must_come_from_a_page_of_ours() {
+        let host = ("host", "codes.example.com");
+        let elsewhere = ("host", "10.0.0.7:8787");
+        for (all, ours) in [
+            (vec![host], false),
+            (vec![host, ("sec-fetch-site", "same-origin")], true),
+            (vec![host, ("sec-fetch-site", "none")], false),
+            (vec![host, ("sec-fetch-site", "same-site")], false),
+            (vec![host, ("sec-fetch-site", "cross-site"), ("origin", "https://codes.example.com")], false),
+            (vec![host, ("origin", "https://codes.example.com")], true),
+            (vec![host, ("origin", "https://evil.example")], false),
+            (vec![host, ("origin", "null")], false),
+            (vec![elsewhere, ("origin", "https://codes.example.com")], true),
+            (vec![elsewhere, ("origin", "http://codes.example.com")], false),
+        ] {
+            let url = Some("https://codes.example.com");
+            assert_eq!(comes_from_a_page_of_ours(&headers(&all), url), ours, "{all:?}");
         }
     }
 }

@@ -1,16 +1,38 @@
-//! Pages for people. For now: the sandbox, the built-in phone.
+//! Pages for people: the console, and the sandbox, which is the built-in phone.
+//!
+//! A page of the console takes a [`visit::Seat`] (somebody at a customer's pages), a [`visit::Visit`] (somebody who is
+//! logged in) or neither; a form takes a [`form::Posted`]. What it may not do is a [`trouble::Trouble`]. Around all of
+//! them lies [`shield::shield`].
 
 mod assets;
+mod audit_log;
+mod cookies;
+mod form;
 mod guard;
+mod live;
+mod login;
 mod sandbox;
+mod shell;
+mod shield;
+mod show;
+mod trouble;
+mod visit;
+mod welcome;
 
 pub use sandbox::{EXAMPLE_NUMBER, curl};
 
 use crate::app::App;
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use std::sync::Arc;
 
 /// The routes of the pages.
 pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
-    sandbox::router(app).merge(assets::router())
+    let pages = Router::new()
+        .merge(login::router())
+        .merge(welcome::router())
+        .merge(audit_log::router())
+        .merge(live::router())
+        .layer(from_fn_with_state(app.clone(), shield::shield));
+    pages.merge(sandbox::router(app)).merge(assets::router())
 }

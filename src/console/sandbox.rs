@@ -1,6 +1,8 @@
 //! The built-in phone: its page, live, and the JSON API beside it.
 
 use super::guard::{NO_STORE, Turned, Visitor, admit};
+use super::shield::POLICY;
+use super::show::utc;
 use crate::app::{App, SandboxNews};
 use crate::channels::sandbox::{MAGIC, text};
 use crate::engine::Chore;
@@ -40,8 +42,6 @@ pub const EXAMPLE_NUMBER: &str = "9996600100";
 /// How many pages may be live at once.
 const STREAMS_MAX: usize = 256;
 const BODY_MAX_BYTES: usize = 4 * 1024;
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
-                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The routes of the sandbox. The page and the clock are there under `chappe dev` alone.
 pub(super) fn router(app: &Arc<App>) -> Router<Arc<App>> {
@@ -392,12 +392,6 @@ async fn form<T: for<'de> Deserialize<'de>>(request: Request) -> Result<T, Turne
 
 async fn body_json<T: for<'de> Deserialize<'de>>(request: Request) -> Result<T, Turned> {
     serde_json::from_slice(&bytes(request).await?).map_err(|_| Turned::Invalid("BODY_INVALID"))
-}
-
-fn utc(time: Time, format: &str) -> String {
-    jiff::Timestamp::from_second(time.secs())
-        .map(|time| time.strftime(format).to_string())
-        .unwrap_or_default()
 }
 
 fn failed(what: &str, error: &dyn std::fmt::Display) -> Turned {

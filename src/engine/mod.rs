@@ -8,7 +8,7 @@
 mod durable;
 mod queue;
 
-pub use queue::{Chore, Engine, Failure};
+pub use queue::{Chore, DrawnToken, Engine, Failure};
 
 use crate::store::{Store, StoreError};
 use crate::work::wake::Wakes;
@@ -193,6 +193,23 @@ impl Batches {
             Chore::PutSubscriber(subscriber) => self.store.put_subscriber(subscriber).await.map(|()| false),
             Chore::RemoveSubscriber(channel, chat) => self.store.remove_subscriber(channel, *chat).await,
             Chore::BlockSubscriber(channel, chat) => self.store.block_subscriber(channel, *chat).await,
+            Chore::Change(change) => self.store.change(change).await,
+            Chore::CreateCustomer(name, now) => match self.store.create_customer(name, *now).await {
+                Err(StoreError::Exists(_)) => Ok(false),
+                created => created.map(|()| true),
+            },
+            Chore::CreateToken(token, now) => {
+                self.store.create_token(&token.as_new(), *now).await.map(|_| true)
+            }
+            Chore::EndToken(token, at, now) => self.store.end_token(*token, *at, *now).await.map(|()| true),
+            Chore::AllowToken(token, allowed) => self.store.allow_token(*token, allowed).await.map(|()| true),
+            Chore::SetOwnNumber(account, phone) => {
+                self.store.set_own_number(*account, *phone).await.map(|()| true)
+            }
+            Chore::PutSender(account, username, verified, now) => {
+                self.store.put_sender(*account, username, *verified, *now).await.map(|()| true)
+            }
+            Chore::RemoveSender(account, username) => self.store.remove_sender(*account, username).await,
         };
         let done = match done {
             Ok(more) => self.durable.flush().map(|()| more),

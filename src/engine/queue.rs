@@ -1,14 +1,16 @@
 //! The two queues in front of the engine, both bounded: callers' commands, and workers'.
 
 use super::{BATCH_MAX, Batch, Judged, WORKER_JOBS_MAX};
-use crate::store::{PurgeBefore, SubscriberRow, TokenUse};
-use chappe_core::text::ChannelName;
-use chappe_core::{AccountId, Command, Outcome, Rejection};
+use crate::store::{Change, NewToken, PurgeBefore, SubscriberRow, TokenUse};
+use chappe_core::text::{ChannelName, Username};
+use chappe_core::{AccountId, Command, Outcome, Phone, Rejection, Time, TokenId};
+use ipnet::IpNet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 /// How many jobs of workers may wait: a worker that finds the queue full waits itself.
 const WORKER_QUEUE: usize = 16;
@@ -50,6 +52,50 @@ pub enum Chore {
     RemoveSubscriber(ChannelName, i64),
     /// Note that a channel may write to a chat no more.
     BlockSubscriber(ChannelName, i64),
+    /// What people change; see [`crate::store::Store::change`].
+    Change(Change),
+    /// Create a customer with a live account and its test twin.
+    CreateCustomer(String, Time),
+    /// Create a token.
+    CreateToken(DrawnToken, Time),
+    /// Let a token end at a moment; see [`crate::store::Store::end_token`].
+    EndToken(TokenId, Time, Time),
+    /// Limit a token to addresses and ranges.
+    AllowToken(TokenId, Vec<IpNet>),
+    /// Set or take away an account's own number.
+    SetOwnNumber(AccountId, Option<Phone>),
+    /// Register a sender channel, or change whether it is verified.
+    PutSender(AccountId, Username, bool, Time),
+    /// Take a sender channel away.
+    RemoveSender(AccountId, Username),
+}
+
+/// A token to be created, with what it is made of.
+#[derive(Clone, Debug)]
+pub struct DrawnToken {
+    /// Whose it will be.
+    pub account: AccountId,
+    /// What people call it.
+    pub name: String,
+    /// The text.
+    pub text: Zeroizing<String>,
+    /// When it ends by itself.
+    pub expires_at: Option<Time>,
+    /// From where it may be used; empty: from anywhere.
+    pub allowed: Vec<IpNet>,
+}
+
+impl DrawnToken {
+    /// As the store takes it.
+    pub(super) fn as_new(&self) -> NewToken<'_> {
+        NewToken {
+            account: self.account,
+            name: &self.name,
+            text: &self.text,
+            expires_at: self.expires_at,
+            allowed: &self.allowed,
+        }
+    }
 }
 
 #[derive(Debug)]

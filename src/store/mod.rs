@@ -6,10 +6,12 @@
 
 mod audit;
 mod columns;
+pub mod console;
 mod copy;
 pub mod postgres;
 mod records;
 pub mod sqlite;
+mod statement;
 
 pub use copy::{Copied, CopiedTable, CopyOptions, copy};
 pub use postgres::{Bell, TEXT_MAX_BYTES};
@@ -17,6 +19,7 @@ pub use records::{
     AccountRow, AuditFinding, BackedUp, BookingRow, Busy, DueReport, Migration, NewToken, Progress,
     PurgeBefore, RequestRow, SandboxRow, StoreError, SubscriberRow, TokenRow, TokenUse,
 };
+pub use statement::{Cell, Change, Columns, Row, Statement};
 
 use crate::vault::Vault;
 use chappe_core::text::ChannelName;
@@ -319,6 +322,15 @@ impl Store {
         }
     }
 
+    /// Carries a change out, as a whole or not at all. Says whether every step that must touch a row found one; if not,
+    /// nothing was done.
+    pub async fn change(&mut self, change: &Change) -> Result<bool, StoreError> {
+        match self {
+            Store::Sqlite(writer) => writer.change(change),
+            Store::Postgres(writer) => writer.change(change).await,
+        }
+    }
+
     /// Makes the next commits fail, for simulation.
     #[cfg(feature = "simulation")]
     pub fn fail_next_commit(&mut self) {
@@ -330,6 +342,14 @@ impl Store {
 }
 
 impl Reader {
+    /// The rows that a statement gives.
+    pub async fn rows(&self, statement: &Statement) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Reader::Sqlite(reader) => reader.rows(statement),
+            Reader::Postgres(reader) => reader.rows(statement).await,
+        }
+    }
+
     /// Requests that are due at `now`, the longest due first.
     pub async fn due_requests(&self, now: Time, limit: usize) -> Result<Vec<RequestId>, StoreError> {
         match self {

@@ -6,7 +6,7 @@ use crate::call::Call;
 use crate::cast;
 use crate::operation::Way;
 use axum::Router;
-use chappe::app::{App, Engines, Settings};
+use chappe::app::{App, ConsoleSettings, Engines, Settings};
 use chappe::channels::route::Routes;
 use chappe::env::{Clock, Random};
 use chappe::net::address::TrustedProxies;
@@ -101,6 +101,7 @@ impl House {
             trusted_proxies: TrustedProxies::default(),
             proxies_only: false,
             sandbox_by_worker: true,
+            console: ConsoleSettings { sign_up: false },
             outbound: OutboundPolicy::PublicOnly,
             dev: false,
         };

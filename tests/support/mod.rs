@@ -6,11 +6,13 @@
 // Helpers of tests may say what they expect, as tests may.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod browser;
 mod http;
 mod postgres;
 mod receiver;
 mod server;
 
+pub(crate) use browser::Browser;
 pub(crate) use http::{Answer, Connection, Events, Request};
 pub(crate) use receiver::{Delivery, Receiver, Reply};
 pub(crate) use server::{ALICE, ALICE_TEST, BOB, BOB_TEST, Home, OWN, Server, Setup};

@@ -10,6 +10,9 @@ pub struct AccountId(pub i64);
 impl AccountId {
     /// The first id that a customer can have.
     pub const FIRST_CUSTOMER: i64 = 100;
+
+    /// The account of the house's own messages: the codes that people log in with. They cost nothing.
+    pub const HOUSE: AccountId = AccountId(5);
 }
 
 /// An API token.

@@ -7,7 +7,8 @@
 
 mod table;
 
-pub(super) use table::{Cell, Kind, NUMBERED, Row, Sum, TABLES, Table};
+pub(super) use super::statement::{Cell, Row};
+pub(super) use table::{Kind, NUMBERED, Sum, TABLES, Table};
 
 use super::postgres::copy::{Begun, Target};
 use super::records::{Progress, StoreError};

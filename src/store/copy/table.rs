@@ -1,6 +1,6 @@
 //! The tables that are copied, column by column, and what their rows come to.
 
-use serde::{Deserialize, Serialize};
+use crate::store::statement::Cell;
 use sha2::{Digest, Sha256};
 
 /// A table that is copied.
@@ -44,18 +44,6 @@ impl Table {
     }
 }
 
-/// What stands in one column of one row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::store) enum Cell {
-    Null,
-    Number(i64),
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-/// A row, in the order of its table's columns.
-pub(in crate::store) type Row = Vec<Cell>;
-
 /// What the rows of a table come to, in whatever order: how many they are, and the sum of their digests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::store) struct Sum {
@@ -92,8 +80,23 @@ impl Sum {
 
 /// Every table whose rows are somebody's, those first that others name. `meta` is copied note by note; `phone_window`
 /// is derived, and `node` is each database's own.
-pub(in crate::store) const TABLES: [Table; 12] = [
-    Table { name: "customer", keys: 1, columns: &[("id", Big), ("name", Text), ("created_at", Big)] },
+pub(in crate::store) const TABLES: [Table; 18] = [
+    Table {
+        name: "customer",
+        keys: 1,
+        columns: &[
+            ("id", Big),
+            ("name", Text),
+            ("created_at", Big),
+            ("company", Text),
+            ("email", Text),
+            ("country", Text),
+            ("city", Text),
+            ("website", Text),
+            ("purpose", Text),
+            ("low_balance", Big),
+        ],
+    },
     Table {
         name: "account",
         keys: 1,
@@ -129,7 +132,13 @@ pub(in crate::store) const TABLES: [Table; 12] = [
     Table {
         name: "sender",
         keys: 2,
-        columns: &[("account_id", Big), ("username", Text), ("verified", Small), ("created_at", Big)],
+        columns: &[
+            ("account_id", Big),
+            ("username", Text),
+            ("verified", Small),
+            ("created_at", Big),
+            ("proven_at", Big),
+        ],
     },
     Table {
         name: "request",
@@ -267,14 +276,90 @@ pub(in crate::store) const TABLES: [Table; 12] = [
             ("at", Big),
         ],
     },
+    Table {
+        name: "person",
+        keys: 1,
+        columns: &[
+            ("id", Big),
+            ("phone_key", Big),
+            ("phone_sealed", Bytes),
+            ("name", Text),
+            ("operator", Small),
+            ("created_at", Big),
+        ],
+    },
+    Table {
+        name: "member",
+        keys: 2,
+        columns: &[("customer_id", Big), ("person_id", Big), ("role", Text), ("created_at", Big)],
+    },
+    Table {
+        name: "session",
+        keys: 1,
+        columns: &[
+            ("digest", Bytes),
+            ("id", Big),
+            ("person_id", Big),
+            ("customer_id", Big),
+            ("mode", Text),
+            ("created_at", Big),
+            ("seen_at", Big),
+            ("confirmed_at", Big),
+            ("address", Text),
+            ("agent", Text),
+        ],
+    },
+    Table {
+        name: "login",
+        keys: 1,
+        columns: &[
+            ("digest", Bytes),
+            ("phone_key", Big),
+            ("phone_sealed", Bytes),
+            ("request_id", Big),
+            ("attempts", Big),
+            ("created_at", Big),
+            ("address", Text),
+        ],
+    },
+    Table {
+        name: "audit_log",
+        keys: 1,
+        columns: &[
+            ("id", Big),
+            ("at", Big),
+            ("customer_id", Big),
+            ("person_id", Big),
+            ("who", Text),
+            ("action", Text),
+            ("detail", Text),
+            ("address", Text),
+        ],
+    },
+    Table {
+        name: "payment",
+        keys: 2,
+        columns: &[
+            ("provider", Text),
+            ("reference", Text),
+            ("account_id", Big),
+            ("amount", Big),
+            ("price", Text),
+            ("payer", Text),
+            ("state", Text),
+            ("created_at", Big),
+            ("changed_at", Big),
+        ],
+    },
 ];
 
 /// The tables whose ids the database gives out.
-pub(in crate::store) const NUMBERED: [&str; 3] = ["customer", "account", "token"];
+pub(in crate::store) const NUMBERED: [&str; 5] = ["customer", "account", "token", "person", "audit_log"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::statement::Row;
 
     #[test]
     fn a_sum_knows_no_order_and_sees_every_cell() {

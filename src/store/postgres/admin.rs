@@ -262,7 +262,7 @@ async fn wipe_codes(
     let accounts = match account {
         Some(account) => vec![account.0],
         None => {
-            let find = "SELECT id FROM account WHERE customer_id IS NOT NULL ORDER BY id";
+            let find = "SELECT id FROM account ORDER BY id";
             let found = client.query(find, &[]).await?;
             found.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?
         }

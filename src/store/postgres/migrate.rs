@@ -10,8 +10,11 @@ use tokio::runtime::Handle;
 use tokio_postgres::Client;
 use tokio_postgres::GenericClient;
 
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_start.sql"), include_str!("migrations/0002_channels.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0002_channels.sql"),
+    include_str!("migrations/0003_console.sql"),
+];
 
 /// Any number, the same for every server: who migrates holds the lock of this name.
 const LOCK: i64 = 0x0043_6861_7070_6500;

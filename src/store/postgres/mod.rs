@@ -19,6 +19,7 @@ mod node;
 mod reads;
 mod rows;
 mod save;
+mod statement;
 mod statements;
 mod subscribers;
 

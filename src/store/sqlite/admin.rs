@@ -172,8 +172,7 @@ impl Writer {
         let accounts = match account {
             Some(account) => vec![account.0],
             None => {
-                let mut find =
-                    self.connection.prepare_cached("SELECT id FROM account WHERE customer_id IS NOT NULL")?;
+                let mut find = self.connection.prepare_cached("SELECT id FROM account")?;
                 find.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
             }
         };

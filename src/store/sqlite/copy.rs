@@ -1,10 +1,10 @@
 //! A SQLite database as the source of a copy: read in one view, while no server may serve it.
 
+use super::statement::{cells, value};
 use super::{FILE, Reader, StoreError, lock, read_only};
 use crate::store::copy::{Cell, NUMBERED, Row, Sum, Table};
 use crate::store::records::AuditFinding;
 use crate::vault::Vault;
-use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 use std::fs::File;
 use std::path::Path;
@@ -49,7 +49,7 @@ impl Source {
         let mut statement = self.connection.prepare(&all)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            sum.add(&cells(row, table)?);
+            sum.add(&cells(row, table.columns.len())?);
         }
         Ok(sum)
     }
@@ -69,7 +69,7 @@ impl Source {
         let mut found = statement.query(params_from_iter(after.unwrap_or(&[]).iter().map(value)))?;
         let mut rows = Vec::new();
         while let Some(row) = found.next()? {
-            rows.push(cells(row, table)?);
+            rows.push(cells(row, table.columns.len())?);
         }
         Ok(rows)
     }
@@ -110,28 +110,4 @@ impl Source {
 /// A number that changes whenever another connection commits.
 fn data_version(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
-}
-
-fn cells(row: &rusqlite::Row<'_>, table: &Table) -> Result<Row, StoreError> {
-    (0..table.columns.len())
-        .map(|column| match row.get_ref(column)? {
-            ValueRef::Null => Ok(Cell::Null),
-            ValueRef::Integer(number) => Ok(Cell::Number(number)),
-            ValueRef::Text(text) => match std::str::from_utf8(text) {
-                Ok(text) => Ok(Cell::Text(text.to_owned())),
-                Err(error) => Err(StoreError::Damaged(error.to_string())),
-            },
-            ValueRef::Blob(bytes) => Ok(Cell::Bytes(bytes.to_vec())),
-            ValueRef::Real(_) => Err(StoreError::Damaged("a number has a point in it".to_owned())),
-        })
-        .collect()
-}
-
-fn value(cell: &Cell) -> Value {
-    match cell {
-        Cell::Null => Value::Null,
-        Cell::Number(number) => Value::Integer(*number),
-        Cell::Text(text) => Value::Text(text.clone()),
-        Cell::Bytes(bytes) => Value::Blob(bytes.clone()),
-    }
 }

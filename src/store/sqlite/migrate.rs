@@ -7,8 +7,11 @@ use crate::vault::Vault;
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_start.sql"), include_str!("migrations/0002_channels.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0002_channels.sql"),
+    include_str!("migrations/0003_console.sql"),
+];
 
 /// Brings the database in `directory`, which must exist, up to date; or only says what that would do.
 pub fn bring_up_to_date(directory: &Path, vault: &Vault, only_look: bool) -> Result<Migration, StoreError> {

@@ -13,6 +13,7 @@ mod reads;
 mod recent;
 mod rows;
 mod save;
+mod statement;
 mod subscribers;
 
 pub use backup::back_up;

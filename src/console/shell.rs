@@ -1,0 +1,164 @@
+//! What stands around every page behind the log-in: navigation, whose pages these are, and what the step before came to.
+
+use super::trouble::Trouble;
+use super::visit::{Act, Seat, Visit};
+use askama::Template;
+use axum::response::{Html, IntoResponse, Response};
+use chappe_core::Mode;
+
+/// What stands around a page.
+#[derive(Clone, Debug)]
+pub(super) struct Shell {
+    pub(super) customer: String,
+    pub(super) customers: Vec<Choice>,
+    pub(super) mode: &'static str,
+    pub(super) person: String,
+    pub(super) nav: Vec<NavItem>,
+    pub(super) operator: bool,
+    pub(super) low_balance: bool,
+    pub(super) dev: bool,
+    pub(super) csrf: String,
+    pub(super) here: String,
+    pub(super) notice: Option<Notice>,
+}
+
+/// A customer that the person can turn to.
+#[derive(Clone, Debug)]
+pub(super) struct Choice {
+    pub(super) id: i64,
+    pub(super) name: String,
+    pub(super) current: bool,
+}
+
+/// An entry of the navigation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NavItem {
+    pub(super) href: &'static str,
+    pub(super) label: &'static str,
+    pub(super) icon: &'static str,
+    /// The letter after `g` that leads there.
+    pub(super) key: &'static str,
+    /// The title of the group that begins with it.
+    pub(super) heading: &'static str,
+    pub(super) current: bool,
+}
+
+/// What the step before came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Notice {
+    /// `good`, `bad` or `warn`.
+    pub(super) kind: &'static str,
+    pub(super) text: &'static str,
+}
+
+/// Everything that a step can have come to, by the key that the address of the next page carries: a text of its own in an
+/// address could be anybody's.
+const NOTICES: &[(&str, &str, &str)] = &[
+    ("saved", "good", "Saved."),
+    ("welcome", "good", "Welcome. This is your account."),
+    ("gone", "warn", "That is no longer there. Nothing was changed."),
+    ("no-code", "bad", "No code could be sent to your number just now. Try again in ten minutes."),
+    ("unchanged", "warn", "Nothing was changed."),
+];
+
+impl Notice {
+    /// The notice with this key.
+    pub(super) fn of(key: &str) -> Option<Notice> {
+        let (_, kind, text) = NOTICES.iter().find(|(known, ..)| *known == key)?;
+        Some(Notice { kind, text })
+    }
+}
+
+/// The pages, in the order of the navigation, and what one must be allowed to see them.
+const PAGES: &[(NavItem, Act)] = &[
+    (item("/overview", "Overview", "overview", "o", ""), Act::SeeStatistics),
+    (item("/requests", "Requests", "requests", "r", ""), Act::SeeRequests),
+    (item("/reports", "Reports", "reports", "p", ""), Act::SeeRequests),
+    (item("/tokens", "API tokens", "tokens", "t", "Set up"), Act::Tokens),
+    (item("/senders", "Senders", "senders", "s", ""), Act::Senders),
+    (item("/budget", "Budget", "budget", "b", "Account"), Act::SeeMoney),
+    (item("/team", "Team", "team", "m", ""), Act::SeeTeam),
+    (item("/log", "Audit log", "log", "", ""), Act::Manage),
+];
+
+/// The pages of those who run this gateway.
+const OPERATOR_PAGES: &[NavItem] = &[
+    item("/operator", "Accounts", "accounts", "o", "This gateway"),
+    item("/operator/senders", "Senders", "senders", "s", ""),
+    item("/operator/channels", "Channels", "channels", "c", ""),
+    item("/operator/prices", "Prices and limits", "prices", "p", ""),
+    item("/operator/log", "Audit log", "log", "", ""),
+];
+
+const fn item(
+    href: &'static str,
+    label: &'static str,
+    icon: &'static str,
+    key: &'static str,
+    heading: &'static str,
+) -> NavItem {
+    NavItem { href, label, icon, key, heading, current: false }
+}
+
+impl Shell {
+    /// Around a customer's page.
+    pub(super) async fn of_seat(seat: &Seat, page: &str) -> Result<Shell, Trouble> {
+        let visit = &seat.visit;
+        let pages = &visit.app.pages;
+        let low_balance = seat.mode == Mode::Live && Act::SeeMoney.is_for(seat.member.role) && {
+            let below = pages.customer(seat.member.customer).await?.and_then(|customer| customer.low_balance);
+            match below {
+                Some(below) => pages.balance(seat.account).await? < below,
+                None => false,
+            }
+        };
+        let allowed = PAGES.iter().filter(|(_, act)| act.is_for(seat.member.role));
+        let customers = visit.memberships.iter().map(|one| Choice {
+            id: one.customer.0,
+            name: one.name.clone(),
+            current: one.customer == seat.member.customer,
+        });
+        Ok(Shell {
+            customer: seat.member.name.clone(),
+            customers: customers.collect(),
+            mode: seat.mode.as_str(),
+            nav: marked(allowed.map(|(item, _)| *item), page),
+            low_balance,
+            ..Shell::bare(visit)
+        })
+    }
+
+    /// Around a page of those who run this gateway.
+    pub(super) fn of_operator(visit: &Visit, page: &str) -> Shell {
+        Shell {
+            customer: "This gateway".to_owned(),
+            nav: marked(OPERATOR_PAGES.iter().copied(), page),
+            ..Shell::bare(visit)
+        }
+    }
+
+    fn bare(visit: &Visit) -> Shell {
+        Shell {
+            customer: String::new(),
+            customers: Vec::new(),
+            mode: Mode::Live.as_str(),
+            person: visit.who(),
+            nav: Vec::new(),
+            operator: visit.session.person.operator,
+            low_balance: false,
+            dev: visit.app.settings.dev,
+            csrf: visit.csrf(),
+            here: visit.here.clone(),
+            notice: visit.notice(),
+        }
+    }
+}
+
+fn marked(items: impl Iterator<Item = NavItem>, page: &str) -> Vec<NavItem> {
+    items.map(|item| NavItem { current: item.href == page, ..item }).collect()
+}
+
+/// A page, written.
+pub(super) fn show(page: &impl Template) -> Result<Response, Trouble> {
+    Ok(Html(page.render()?).into_response())
+}
