@@ -106,7 +106,7 @@ struct CodePage {
 }
 
 #[derive(Template)]
-#[template(path = "confirm.html")]
+#[template(path = "prove.html")]
 struct ConfirmPage {
     csrf: String,
     then: String,
