@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 const STYLE: &str = include_str!("assets/chappe.css");
 const CONSOLE_STYLE: &str = include_str!("assets/console.css");
-const SCRIPT: &str = include_str!("assets/sandbox.js");
+const COMMON: &str = include_str!("assets/common.js");
+const CONSOLE: &str = include_str!("assets/console.js");
+const SANDBOX: &str = include_str!("assets/sandbox.js");
 const ICON: &str = include_str!("assets/icon.svg");
 
 /// The routes of the assets.
@@ -22,6 +24,8 @@ pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/assets/chappe.css", asset("text/css; charset=utf-8", STYLE))
         .route("/assets/console.css", asset("text/css; charset=utf-8", CONSOLE_STYLE))
-        .route("/assets/sandbox.js", asset("text/javascript; charset=utf-8", SCRIPT))
+        .route("/assets/common.js", asset("text/javascript; charset=utf-8", COMMON))
+        .route("/assets/console.js", asset("text/javascript; charset=utf-8", CONSOLE))
+        .route("/assets/sandbox.js", asset("text/javascript; charset=utf-8", SANDBOX))
         .route("/assets/icon.svg", asset("image/svg+xml", ICON))
 }

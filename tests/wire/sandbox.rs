@@ -527,6 +527,9 @@ async fn assets_are_served_as_what_they_are() {
     let server = dev().await;
     for (path, kind) in [
         ("/assets/chappe.css", "text/css; charset=utf-8"),
+        ("/assets/console.css", "text/css; charset=utf-8"),
+        ("/assets/common.js", "text/javascript; charset=utf-8"),
+        ("/assets/console.js", "text/javascript; charset=utf-8"),
         ("/assets/sandbox.js", "text/javascript; charset=utf-8"),
         ("/assets/icon.svg", "image/svg+xml"),
         ("/openapi.json", "application/json"),
