@@ -9,7 +9,7 @@ root.classList.add("js");
 
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"]]; // seconds
 
-/** A moment as people say it, of the past or to come; beyond a month the exact time says more. */
+/** A moment as people say it, of the past or to come; beyond a month the day says more. */
 function spoken(seconds) {
   const far = Math.abs(seconds);
   if (far > 30 * 86400) return null;
@@ -26,7 +26,7 @@ function tell(scope = document) {
     const at = Date.parse(time.dateTime);
     if (Number.isNaN(at)) continue;
     if (!time.title) time.title = time.textContent;
-    const text = spoken((Date.now() - at) / 1000) ?? time.title;
+    const text = spoken((Date.now() - at) / 1000) ?? time.dateTime.slice(0, 10);
     if (time.textContent !== text) time.textContent = text;
   }
 }
@@ -148,7 +148,7 @@ function busy(part, next) {
   if (part.contains(focus)) {
     if (focus.matches("input, select, textarea")) return true;
     const again = mark(focus);
-    if (focus !== part && !(again && next.querySelector(again))) return true;
+    if (focus !== part && !(again && next.querySelector(again))) return true; // `main` itself has the focus after a skip
   }
   const selection = getSelection();
   if (!selection.isCollapsed && selection.containsNode(part, true)) return true;
@@ -196,10 +196,21 @@ async function look() {
     }
     if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const next of parts(page)) {
+    const fresh = parts(page);
+    const ids = (list) => list.map((part) => part.id).join();
+    if (ids(fresh) !== ids(parts(document))) {
+      // The page has taken another shape, such as with the first code ever: then all of it is new.
+      held = busy($("main"), page.getElementById("main"));
+      if (held) return;
+      shown.clear();
+      for (const part of fresh) shown.set(part.id, part.innerHTML);
+      replace($("main"), page.getElementById("main"));
+      return;
+    }
+    for (const next of fresh) {
       const part = $(next.id);
       const html = next.innerHTML;
-      if (!part || shown.get(next.id) === html) continue;
+      if (shown.get(next.id) === html) continue;
       if (busy(part, next)) { held = true; continue; }
       shown.set(next.id, html);
       replace(part, next);
@@ -238,16 +249,13 @@ function connect() {
   stop();
   link("wait", "connecting…");
   events = new EventSource(document.body.dataset.live);
-  let first = true;
   events.onopen = () => {
     wait = 1000;
     link("live", "live");
-    if (!first) changed(); // what happened while there was no connection
-    first = false;
+    changed(); // what happened between the page, or the last event, and now
   };
   events.onerror = () => {
     link("lost", "reconnecting…");
-    first = false;
     // The browser itself tries again after a lost connection, but gives up after an error status (a proxy's 502).
     if (events.readyState !== EventSource.CLOSED) return;
     retry = setTimeout(connect, wait);
