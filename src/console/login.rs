@@ -14,7 +14,7 @@ use crate::engine::{Chore, Failure};
 use crate::store::Change;
 use crate::store::console::audit_log::Entry;
 use crate::store::console::people::{PersonRow, know};
-use crate::store::console::sessions::{self, LoginRow, NewSession};
+use crate::store::console::sessions::{self, LOGIN_LIFE, LoginRow, NewSession, SESSION_MAX};
 use askama::Template;
 use axum::Router;
 use axum::extract::{ConnectInfo, FromRequestParts, RawQuery, State};
@@ -30,10 +30,7 @@ use chappe_core::{
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How long a code can be typed.
-const LOGIN_LIFE: Duration = Duration::from_secs(10 * 60);
 /// How many log-ins may be begun from one address within [`LOGIN_LIFE`].
 const LOGINS_PER_ADDRESS: i64 = 20;
 /// How long the name of a browser may be, in characters.
@@ -399,7 +396,7 @@ pub(super) async fn open(
         change = change.with(sessions::close(digest));
     }
     let opened = app.engine.chore(Chore::Change(change)).await?;
-    let life = super::visit::SESSION_MAX;
+    let life = SESSION_MAX;
     Ok(opened.then(|| [Cookie::Session.set(app, &secret, life), Cookie::Login.clear(app)]))
 }
 

@@ -8,7 +8,7 @@ use crate::engine::Chore;
 use crate::store::Change;
 use crate::store::console::audit_log::Entry;
 use crate::store::console::people::{MembershipRow, Role};
-use crate::store::console::sessions::{self, SessionRow};
+use crate::store::console::sessions::{self, IDLE_MAX, SESSION_MAX, SessionRow};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::Method;
 use axum::http::request::Parts;
@@ -17,10 +17,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A session that nobody used for so long is over.
-pub(super) const IDLE_MAX: Duration = Duration::from_secs(12 * 3600);
-/// A session is over after so long, used or not.
-pub(super) const SESSION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// For so long after somebody proved who they are, they may change money and tokens.
 const CONFIRMED_MAX: Duration = Duration::from_secs(15 * 60);
 /// How exactly it is noted when a session was last used.

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::engine::Chore;
+use crate::store::console::sessions::{self, IDLE_MAX, LOGIN_LIFE, SESSION_MAX};
 use crate::store::{PurgeBefore, StoreError};
 use std::future::Future;
 use std::sync::Arc;
@@ -99,6 +100,8 @@ pub async fn purge(app: &App) {
         codes: now - SANDBOX_LIFE,
         references: now - REFERENCE_LIFE,
     });
+    let sessions = sessions::forget(now - IDLE_MAX, now - SESSION_MAX, now - LOGIN_LIFE);
     // What fails now is still there the next time.
+    let _ = app.engine.chore(Chore::Change(sessions)).await;
     while let Ok(true) = app.engine.chore(chore.clone()).await {}
 }

@@ -19,6 +19,7 @@ mod lives;
 mod migrations;
 mod nodes;
 mod opening;
+mod people;
 mod proxy;
 mod races;
 mod reads;

@@ -3,7 +3,7 @@
 
 use crate::house::{House, Place};
 use crate::postgres::{cluster, database};
-use crate::{admin, channels, lives, migrations, reads};
+use crate::{admin, channels, lives, migrations, people, reads};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
@@ -27,6 +27,7 @@ async fn every_scenario(house: impl AsyncFn() -> House) {
     channels::all(&house).await;
     lives::all(&house).await;
     migrations::all(&house).await;
+    people::all(&house).await;
     reads::all(&house).await;
 }
 
@@ -78,11 +79,13 @@ fn assert_all(written: &[(String, String)], executed: &BTreeSet<String>) {
     assert!(missing.is_empty(), "no scenario that runs on both databases executes {missing:#?}");
 }
 
-/// The statements in the sources of one database, with the file of each. `{…}` stands for what is put in.
+/// The statements in the sources of one database, and those that every database takes, with the file of each. `{…}`
+/// stands for what is put in.
 fn written(database: &str) -> Vec<(String, String)> {
-    let folder = format!("{}/src/store/{database}", env!("CARGO_MANIFEST_DIR"));
+    let folders =
+        [database, "console"].map(|name| format!("{}/src/store/{name}", env!("CARGO_MANIFEST_DIR")));
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
+    for entry in folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         if !name.ends_with(".rs") || ELSEWHERE.iter().any(|(elsewhere, _)| *elsewhere == name) {

@@ -4,12 +4,13 @@
 
 mod support;
 
+use chappe_core::account::Account;
 use chappe_core::book::{Remembered, Sender};
-use chappe_core::command::{Idempotency, View};
+use chappe_core::command::{Caller, Idempotency, View};
 use chappe_core::limits::{Rate, Window};
 use chappe_core::route::Reach;
 use chappe_core::text::Username;
-use chappe_core::{Delivery, Mode, Money, RequestId, Time, command::Rejection};
+use chappe_core::{AccountId, Delivery, Mode, Money, RequestId, Time, TokenId, command::Rejection};
 use std::time::Duration;
 use support::{ALICE, BOB, Gate, MAGIC, OTHER, OWN, Order, PHONE, PRICE, START, TWIN, phone, rules, to};
 
@@ -200,6 +201,20 @@ fn who_pays() {
             }
         }
     }
+}
+
+/// The house does not pay itself for the codes that people log in with.
+#[test]
+fn the_house_sends_for_free() {
+    let mut gate = Gate::new();
+    let house = Caller { account: AccountId::HOUSE, token: TokenId(0), mode: Mode::Live };
+    let twin = gate.store.accounts.get(&ALICE.account).unwrap().clone();
+    let account = Account { id: house.account, balance: Money::ZERO, transfers: 0, own_number: None, ..twin };
+    gate.store.accounts.insert(house.account, account);
+    gate.caller(house);
+    let view = gate.send(&to(PHONE)).unwrap();
+    assert_eq!((view.cost, view.remaining_balance), (Money::ZERO, Some(Money::ZERO)));
+    assert_eq!(gate.store.accounts.get(&house.account).unwrap().transfers, 0);
 }
 
 /// Own is a number to its owner alone.

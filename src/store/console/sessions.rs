@@ -7,7 +7,14 @@ use crate::store::statement::{Change, Columns, Row, Statement};
 use crate::store::{Reader, StoreError};
 use crate::vault::{Purpose, Vault};
 use chappe_core::{Mode, Phone, RequestId, Time};
+use std::time::Duration;
 
+/// A session that nobody used for so long is over.
+pub const IDLE_MAX: Duration = Duration::from_secs(12 * 3600);
+/// A session is over after so long, used or not.
+pub const SESSION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long the code of a log-in can be typed.
+pub const LOGIN_LIFE: Duration = Duration::from_secs(10 * 60);
 /// How many codes are taken for one log-in.
 pub const ATTEMPTS_MAX: i64 = 5;
 
