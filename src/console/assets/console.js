@@ -34,11 +34,13 @@ setInterval(() => tell(), 10_000);
 
 // ---- small helps ----------------------------------------------------------------------------------------------
 
-// A table that fits needs no tab stop of its own.
+// A table that fits needs no tab stop of its own, and its head can stay in sight.
 const sizes = new ResizeObserver((entries) => {
   for (const { target } of entries) {
-    if (target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight) target.tabIndex = 0;
-    else target.removeAttribute("tabindex");
+    const fits = target.scrollWidth <= target.clientWidth && target.scrollHeight <= target.clientHeight;
+    target.toggleAttribute("data-fits", fits);
+    if (fits) target.removeAttribute("tabindex");
+    else target.tabIndex = 0;
   }
 });
 
