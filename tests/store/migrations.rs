@@ -8,7 +8,16 @@ use std::time::Duration;
 on_every_database! { rows_of_the_first_version_mean_what_they_meant }
 
 /// Takes away all that came after the first version.
-const BACK_TO_1: &str = "DROP TABLE channel_reference; DROP TABLE subscriber;
+const BACK_TO_1: &str = "DROP TABLE payment; DROP TABLE audit_log; DROP TABLE login; DROP TABLE session;
+                         DROP TABLE member; DROP TABLE person;
+                         DROP INDEX request_of_account; DROP INDEX report_lost;
+                         ALTER TABLE customer DROP COLUMN company; ALTER TABLE customer DROP COLUMN email;
+                         ALTER TABLE customer DROP COLUMN country; ALTER TABLE customer DROP COLUMN city;
+                         ALTER TABLE customer DROP COLUMN website; ALTER TABLE customer DROP COLUMN purpose;
+                         ALTER TABLE customer DROP COLUMN low_balance;
+                         ALTER TABLE sender DROP COLUMN proven_at;
+                         DELETE FROM account WHERE id = 5;
+                         DROP TABLE channel_reference; DROP TABLE subscriber;
                          ALTER TABLE request DROP COLUMN hop_until;
                          ALTER TABLE request DROP COLUMN open_hops;";
 

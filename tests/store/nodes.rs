@@ -97,7 +97,7 @@ async fn servers_that_start_together_all_come_up() {
     };
     let (a, b, c, d) = tokio::join!(start(), start(), start(), start());
     assert_eq!(BTreeSet::from([a, b, c, d]).len(), 4);
-    assert_eq!(database.number("SELECT count(*) FROM meta WHERE name = 'version' AND value = '2'").await, 1);
+    assert_eq!(database.number("SELECT count(*) FROM meta WHERE name = 'version' AND value = '3'").await, 1);
 }
 
 #[tokio::test]
