@@ -82,6 +82,13 @@ fn channels_that_cannot_work_are_refused_by_name() {
             )),
             "16 characters at least",
         ),
+        (
+            sms(&format!(
+                "{OWN}{body}callback = {{ status = \"/s\", delivered = \"d\", signature = {{ header = \"x-s\", \
+                 algorithm = \"twilio-sha1\", secret = \"hunter2hunter2\" }} }}\n"
+            )),
+            "twilio-sha1 signs no JSON",
+        ),
         (sms(&format!("{OWN}{body}concurrency = 0\n")), "nonzero"),
         // A number would be read as one, and lose its zeros.
         (sms(&format!("{OWN}{body}user = \"me\"\npassword = 12345678\n")), "put it in quotes"),

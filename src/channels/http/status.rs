@@ -156,6 +156,12 @@ impl RawCallback {
                 if secret.is_empty() {
                     return Err("callback.signature.secret is empty".to_owned());
                 }
+                let points = |field: &Field| matches!(field, Field::Json(_));
+                let in_json = self.list.is_some()
+                    || std::iter::once(&self.status).chain(&self.reference).chain(&self.reason).any(points);
+                if raw.algorithm == Algorithm::TwilioSha1 && in_json {
+                    return Err("twilio-sha1 signs no JSON: callback names the fields of a form".to_owned());
+                }
                 Some(Signature {
                     header: header(raw.header, "signature.header")?,
                     algorithm: raw.algorithm,
@@ -195,7 +201,7 @@ impl Http {
     pub(in crate::channels) async fn hear(&self, incoming: Incoming, inbox: &Inbox) -> Answer {
         let Some(settings) = &self.settings.callback else { return Answer::Forbidden };
         let Ok(about) = self.recognise(settings, &incoming) else { return Answer::Forbidden };
-        let told = Told::read(&incoming);
+        let told = Told::read(&incoming, settings.signature.as_ref().map(|signature| signature.algorithm));
         let items: Vec<&Value> = match settings.list.as_ref().map(|list| list.list(&told.json)) {
             None => vec![&told.json],
             Some(None) => return Answer::Malformed,
@@ -291,11 +297,20 @@ impl Field {
 }
 
 impl Told {
-    /// The fields of form and query, and the body as JSON; whatever of it there is.
-    fn read(incoming: &Incoming) -> Told {
+    /// The fields of form and query, and the body as JSON; whatever of it there is, and a signature covers. What it does
+    /// not cover, whoever has seen one callback could put beside it.
+    fn read(incoming: &Incoming, signed: Option<Algorithm>) -> Told {
+        let (query, json) = match signed {
+            None => (true, true),
+            Some(Algorithm::HmacSha256) => (false, true),
+            Some(Algorithm::TwilioSha1) => (true, false),
+        };
         let mut fields = form(incoming);
-        fields.extend(pairs(incoming.query.as_bytes()));
-        Told { fields, json: serde_json::from_slice(&incoming.body).unwrap_or_default() }
+        if query {
+            fields.extend(pairs(incoming.query.as_bytes()));
+        }
+        let json = json.then(|| serde_json::from_slice(&incoming.body).unwrap_or_default());
+        Told { fields, json: json.unwrap_or_default() }
     }
 }
 
@@ -377,6 +392,26 @@ mod tests {
             query: query.to_owned(),
             headers: headers.collect(),
             body: body.to_owned().into(),
+        }
+    }
+
+    #[test]
+    fn only_what_is_signed_is_read() {
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let json = ("content-type", "application/json");
+        let read = |signed, header, body| {
+            let told = Told::read(&incoming("a=1", &[header], body), signed);
+            (told.fields.into_iter().map(|(name, _)| name).collect::<String>(), !told.json.is_null())
+        };
+        for (signed, of_form, of_json) in [
+            (None, ("ba", false), ("a", true)),
+            (Some(Algorithm::HmacSha256), ("b", false), ("", true)),
+            (Some(Algorithm::TwilioSha1), ("ba", false), ("a", false)),
+        ] {
+            let (names, has_json) = read(signed, form, "b=2");
+            assert_eq!((names.as_str(), has_json), of_form, "{signed:?}");
+            let (names, has_json) = read(signed, json, "{\"b\": 2}");
+            assert_eq!((names.as_str(), has_json), of_json, "{signed:?}");
         }
     }
 

@@ -11,6 +11,12 @@ use serde_json::json;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
+/// The signature of a body with [`SECRET`], in hexadecimal digits.
+fn sign(body: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    hmac::sign(&key, body.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 async fn one_message(more: serde_json::Value) -> (Server, String, String) {
     let mut provider = Provider::accepting().await;
     let server = Server::start(route(&["sms"], [("sms", provider.channel(more))])).await;
@@ -171,12 +177,7 @@ async fn a_signature_is_wanted_beside_the_address() {
         json!({"header": "x-signature", "algorithm": "hmac-sha256", "secret": SECRET, "prefix": "sha256="});
     let (server, request, callback) = one_message(callback_of(json!({"signature": signature}))).await;
     let body = json!({"id": "m-0", "status": "delivered"}).to_string();
-    let sign = |body: &str| {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-        let hex: String =
-            hmac::sign(&key, body.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("sha256={hex}")
-    };
+    let sign = |body: &str| format!("sha256={}", sign(body));
     let call = |path: &str, signature: &str| Request::post(path).json(&body).header("x-signature", signature);
     for signature in
         ["", "sha256=", &sign("{}"), sign(&body).trim_start_matches("sha256="), &sign(&body)[..40]]
@@ -190,10 +191,42 @@ async fn a_signature_is_wanted_beside_the_address() {
     assert_eq!(delivery(&server, &request).await, "delivered");
 }
 
+/// A signature over the body says nothing of the address: whoever has seen one callback could have it say anything there.
+#[tokio::test]
+async fn what_the_signature_does_not_cover_is_not_read() {
+    let signature = json!({"header": "x-signature", "algorithm": "hmac-sha256", "secret": SECRET});
+    let callback = json!({"status": "Status", "reference": "Id", "signature": signature});
+    let (server, request, callback) = one_message(callback_of(callback)).await;
+    let before = server.timeline(&request).await;
+    let (form, text) = ("application/x-www-form-urlencoded", "text/plain");
+    let (queued, delivered) = ("Status=queued&Id=m-0", "Status=delivered&Id=m-0");
+    let own = "/channels/sms/status";
+    let call = |path: String, kind: &str, body: &str| {
+        let call = Request::post(&path).header("content-type", kind).header("x-signature", sign(body));
+        call.body(body)
+    };
+    for (path, kind, body, status) in [
+        (format!("{callback}?{delivered}"), text, queued, 400),
+        (format!("{callback}?{delivered}"), text, "", 400),
+        (format!("{callback}?{delivered}"), form, "", 400),
+        (format!("{callback}?{delivered}"), form, "Id=m-0", 400),
+        (format!("{callback}?{delivered}"), form, queued, 200),
+        (format!("{own}?{delivered}"), text, queued, 400),
+        (format!("{own}?Id=m-0"), form, "Status=delivered", 400),
+    ] {
+        let answer = server.call(&call(path.clone(), kind, body)).await;
+        assert_eq!(answer.status, status, "{path} {kind} {body:?}");
+        assert_eq!(server.timeline(&request).await, before, "{path} {kind} {body:?}");
+    }
+    assert_eq!(server.call(&call(own.to_owned(), form, delivered)).await.status, 200);
+    assert_eq!(delivery(&server, &request).await, "delivered");
+}
+
 #[tokio::test]
 async fn twilio_signs_the_address_that_it_was_given() {
     let signature = json!({"header": "x-twilio-signature", "algorithm": "twilio-sha1", "secret": SECRET});
-    let callback = callback_of(json!({"status": "MessageStatus", "signature": signature}));
+    let fields = json!({"status": "MessageStatus", "reference": "MessageSid", "signature": signature});
+    let callback = callback_of(fields);
     let (server, request, callback) = one_message(callback).await;
     let sign = |text: String| {
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, SECRET.as_bytes());
@@ -309,10 +342,7 @@ async fn noise_changes_nothing() {
     assert_eq!(delivery(&server, &request).await, "sent");
     assert_eq!(server.balance().await.to_string(), "99.99");
     // It still hears whoever may speak.
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-    let hex: String =
-        hmac::sign(&key, right.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    let call = Request::post(&callback).json(&right).header("x-signature", hex);
+    let call = Request::post(&callback).json(&right).header("x-signature", sign(&right));
     assert_eq!(connection.exchange(&call).await.status, 200);
     assert_eq!(delivery(&server, &request).await, "delivered");
 }
