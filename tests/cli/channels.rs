@@ -127,16 +127,25 @@ fn what_may_not_be_meant_is_said_and_no_secret_with_it() {
         assert!(ended.stderr.contains(said), "{said:?} is not in {}", ended.stderr);
     }
     assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
-    // An error does not repeat it either.
+    // An error does not repeat it either, and braces in it are not taken for places.
+    let secret = "hunter2{code}hunter2{hunter2}";
+    for setting in [
+        format!("user = \"me\"\npassword = \"{secret}\"\n"),
+        format!("callback = {{ status = \"s\", delivered = \"d\", secret = \"{secret}\" }}\n"),
+    ] {
+        let ended = refused_quietly(serve(&home, &format!("{config}{setting}")));
+        assert!(ended.contains("in braces that is no {vars.…}: a secret with braces"), "{ended}");
+    }
     for (from, to) in [("hunter2hunter2\"", "hunter2hunter2\", x = []"), ("{vars.key}", "{vars.other}")] {
         refused_quietly(serve(&home, &config.replace(from, to)));
     }
 }
 
 #[track_caller]
-fn refused_quietly(command: std::process::Command) {
+fn refused_quietly(command: std::process::Command) -> String {
     let ended = Gateway::try_start(command).map(|_| ()).unwrap_err();
     assert!(ended.code == Some(1) && !ended.stderr.contains("hunter2"), "{ended:?}");
+    ended.stderr
 }
 
 /// A provider that takes one message and gives the request back.

@@ -3,7 +3,7 @@
 use super::answer::{Meaning, On5xx, Pointer, Rule};
 use super::presets;
 use super::status::{CallbackSettings, RawCallback};
-use super::template::{Escape, Place, Template, Values};
+use super::template::{Escape, InvalidTemplate, Place, Template, Values};
 use crate::channels::gate::Pace;
 use crate::channels::{Wording, text};
 use crate::secret::Secret;
@@ -282,14 +282,14 @@ impl Settings {
 }
 
 impl Tree {
-    fn read(value: Value, vars: &BTreeMap<String, Secret>) -> Result<Tree, String> {
+    fn read(value: Value, vars: &BTreeMap<String, Secret>) -> Result<Tree, InvalidTemplate> {
         Ok(match value {
             Value::String(text) => Tree::Leaf(Template::parse(&text, vars, Escape::Nothing)?),
             Value::Array(list) => {
                 Tree::List(list.into_iter().map(|value| Tree::read(value, vars)).collect::<Result<_, _>>()?)
             }
             Value::Object(table) => {
-                let field = |(name, value)| Ok::<_, String>((name, Tree::read(value, vars)?));
+                let field = |(name, value)| Ok::<_, InvalidTemplate>((name, Tree::read(value, vars)?));
                 Tree::Table(table.into_iter().map(field).collect::<Result<_, _>>()?)
             }
             fixed => Tree::Fixed(fixed),
@@ -367,17 +367,16 @@ fn authorization(
         (Some(user), Some(password)) => (user, password),
         _ => return Err("user and password belong together: give both, or neither".to_owned()),
     };
-    let fill = |text: &str| {
-        Template::parse(text, vars, Escape::Nothing).map(|template| template.render(&Values::awkward()))
-    };
-    let credentials = format!("{}:{}", fill(user)?, fill(password.expose())?);
+    let user = Template::fixed("user", user, vars)?;
+    let password = Template::fixed("password", password.expose(), vars)?;
+    let credentials = format!("{user}:{password}");
     let encoded = base64::engine::general_purpose::STANDARD.encode(credentials);
     let value = Template::parse(&format!("Basic {encoded}"), vars, Escape::Nothing)?;
     Ok(Some((axum::http::header::AUTHORIZATION, value)))
 }
 
 fn read_body(content: Option<Content>, body: Value, vars: &BTreeMap<String, Secret>) -> Result<Body, String> {
-    let in_body = |error: String| format!("in body: {error}");
+    let in_body = |error: InvalidTemplate| format!("in body: {error}");
     let text = |text: &str, escape| Template::parse(text, vars, escape).map_err(in_body);
     Ok(match (body, content) {
         (Value::Null, None) => Body::Nothing,

@@ -1,7 +1,7 @@
 //! What a provider tells of a message later, at the address that it was given for that.
 
 use super::answer::{AnyOf, Pointer, is_reference};
-use super::template::{Escape, Template, Values};
+use super::template::Template;
 use super::{Http, mask_digits};
 use crate::channels::callback::{Answer, Incoming, unhex};
 use crate::channels::inbox::{About, Inbox, News, NotTaken};
@@ -138,7 +138,7 @@ impl RawCallback {
             }
             None => None,
             Some(secret) => {
-                let secret = filled(&secret, vars)?;
+                let secret = Secret::from(Template::fixed("callback.secret", secret.expose(), vars)?);
                 if secret.expose().len() < SECRET_MIN_BYTES {
                     return Err(format!("callback.secret has {SECRET_MIN_BYTES} characters at least"));
                 }
@@ -152,7 +152,7 @@ impl RawCallback {
                     Algorithm::HmacSha256 => Encoding::Hex,
                     Algorithm::TwilioSha1 => Encoding::Base64,
                 };
-                let secret = filled(&raw.secret, vars)?;
+                let secret = Template::fixed("callback.signature.secret", raw.secret.expose(), vars)?;
                 if secret.is_empty() {
                     return Err("callback.signature.secret is empty".to_owned());
                 }
@@ -167,7 +167,7 @@ impl RawCallback {
                     algorithm: raw.algorithm,
                     encoding: raw.encoding.unwrap_or(usual),
                     prefix: raw.prefix,
-                    secret,
+                    secret: secret.into(),
                 })
             }
         };
@@ -183,17 +183,6 @@ impl RawCallback {
             signature,
         })
     }
-}
-
-/// A secret with the account's variables in it.
-fn filled(secret: &Secret, vars: &BTreeMap<String, Secret>) -> Result<Secret, String> {
-    let template = Template::parse(secret.expose(), vars, Escape::Nothing);
-    // Whatever else stands in braces is part of the secret, and must not be repeated.
-    let template = template.map_err(|error| match error.starts_with("vars.") {
-        true => error,
-        false => "a secret of callback has something in braces that stands for nothing".to_owned(),
-    })?;
-    Ok(template.render(&Values::awkward()).into())
 }
 
 impl Http {

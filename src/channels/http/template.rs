@@ -66,6 +66,30 @@ pub(super) struct Values {
     pub(super) ttl_s: u64,
 }
 
+/// A text that makes no template, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum InvalidTemplate {
+    /// A variable that the account does not have.
+    #[error("vars.{0} is not set")]
+    Variable(String),
+    /// A place that there is not.
+    #[error("{{{0}}} stands for nothing: there are {places} and {{vars.…}}", places = places())]
+    Place(String),
+    /// A place in this setting, which is the same for every message. It may be a secret, and so is not repeated.
+    #[error("{0} has something in braces that is no {{vars.…}}: a secret with braces in it goes into vars")]
+    Braces(&'static str),
+}
+
+impl From<InvalidTemplate> for String {
+    fn from(error: InvalidTemplate) -> String {
+        error.to_string()
+    }
+}
+
+fn places() -> String {
+    PLACES.map(|(name, _)| format!("{{{name}}}")).join(", ")
+}
+
 const PLACES: [(&str, Place); 8] = [
     ("to", Place::To),
     ("to_digits", Place::ToDigits),
@@ -84,7 +108,7 @@ impl Template {
         text: &str,
         vars: &BTreeMap<String, Secret>,
         escape: Escape,
-    ) -> Result<Template, String> {
+    ) -> Result<Template, InvalidTemplate> {
         let mut template = Template { parts: Vec::new(), escape };
         let mut rest = text;
         while let Some(at) = rest.find('{') {
@@ -100,18 +124,12 @@ impl Template {
             match name.strip_prefix("vars.") {
                 Some(var) => {
                     let value = vars.get(var).filter(|value| !value.is_empty());
-                    let value = value.ok_or_else(|| format!("vars.{var} is not set"))?;
+                    let value = value.ok_or_else(|| InvalidTemplate::Variable(var.to_owned()))?;
                     template.add_text(&escape.apply(value.expose()));
                 }
                 None => {
                     let known = PLACES.iter().find(|(known, _)| *known == name);
-                    let (_, place) = known.ok_or_else(|| {
-                        let known: Vec<_> = PLACES.iter().map(|(name, _)| format!("{{{name}}}")).collect();
-                        format!(
-                            "{{{name}}} stands for nothing: there are {} and {{vars.…}}",
-                            known.join(", ")
-                        )
-                    })?;
+                    let (_, place) = known.ok_or_else(|| InvalidTemplate::Place(name.to_owned()))?;
                     template.parts.push(Part::Place(*place));
                 }
             }
@@ -119,6 +137,29 @@ impl Template {
         }
         template.add_text(rest);
         Ok(template)
+    }
+
+    /// The text of a setting that is the same for every message, with the account's variables in it.
+    pub(super) fn fixed(
+        setting: &'static str,
+        text: &str,
+        vars: &BTreeMap<String, Secret>,
+    ) -> Result<String, InvalidTemplate> {
+        let literal = match Template::parse(text, vars, Escape::Nothing) {
+            Ok(template) => template.literal(),
+            Err(InvalidTemplate::Place(_)) => None,
+            Err(error) => return Err(error),
+        };
+        literal.ok_or(InvalidTemplate::Braces(setting))
+    }
+
+    /// The whole of it, if it has no places.
+    fn literal(&self) -> Option<String> {
+        let text = |part: &Part| match part {
+            Part::Text(text) => Some(text.clone()),
+            Part::Place(_) => None,
+        };
+        self.parts.iter().map(text).collect()
     }
 
     fn add_text(&mut self, text: &str) {
@@ -258,12 +299,26 @@ mod tests {
 
     #[test]
     fn a_place_that_there_is_not_is_named() {
-        let error = |text: &str| Template::parse(text, &BTreeMap::new(), Escape::Nothing).err().unwrap();
-        assert!(error("{phone}").starts_with("{phone} stands for nothing"));
+        let error =
+            |text: &str| Template::parse(text, &BTreeMap::new(), Escape::Nothing).err().unwrap().to_string();
+        assert!(error("{phone}").starts_with("{phone} stands for nothing: there are {to}, {to_digits}, "));
         assert_eq!(error("Bearer {vars.api_key}"), "vars.api_key is not set");
         for text in ["{", "}", "{}", "{ to }", "{To}", "{\"to\"", "{to"] {
             let template = Template::parse(text, &BTreeMap::new(), Escape::Nothing).unwrap();
             assert_eq!(template.render(&Values::awkward()), text);
         }
+    }
+
+    #[test]
+    fn what_is_the_same_for_every_message_has_no_places_and_is_not_repeated() {
+        let vars = BTreeMap::from([("key".to_owned(), Secret::from("{code}{x}"))]);
+        let fixed = |text: &str| Template::fixed("password", text, &vars);
+        assert_eq!(fixed("{vars.key}-{}{vars.key}").unwrap(), "{code}{x}-{}{code}{x}");
+        assert_eq!(fixed("").unwrap(), "");
+        for text in ["hunter2{code}", "hunter2{hunter2}", "{vars.key}{text}"] {
+            assert_eq!(fixed(text), Err(InvalidTemplate::Braces("password")));
+        }
+        assert!(!InvalidTemplate::Braces("password").to_string().contains("hunter2"));
+        assert_eq!(fixed("{vars.other}"), Err(InvalidTemplate::Variable("other".to_owned())));
     }
 }
