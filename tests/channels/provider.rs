@@ -3,6 +3,7 @@
 use axum::http::{Request, Response};
 use bytes::Bytes;
 use chappe::net::provider::{Failure, Provider};
+use futures_util::FutureExt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -158,14 +159,17 @@ async fn whoever_takes_too_long_may_have_taken_it() {
 #[tokio::test]
 async fn a_redirect_is_an_answer_like_any_other() {
     let (listener, address) = listener().await;
-    tokio::spawn(async move {
+    let serving = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         read(&mut stream).await;
         let answer = format!(
             "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://{address}/other\r\ncontent-length: 0\r\n\r\n"
         );
         stream.write_all(answer.as_bytes()).await.unwrap();
-        assert!(listener.accept().await.is_err(), "it is not followed");
+        // Whoever follows it would do so before there is an answer.
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "nothing more is asked for over this connection");
+        assert!(listener.accept().now_or_never().is_none(), "nor over another");
     });
     assert_eq!(call(address).await.unwrap().status().as_u16(), 307);
+    serving.await.unwrap();
 }

@@ -8,7 +8,6 @@ mod stories;
 mod upstream;
 
 use crate::support::{Server, Setup, must};
-use chappe::channels::gate::Pace;
 use chappe::channels::route::{Line, Routes};
 use chappe::channels::scripted::Scripted;
 use chappe::channels::{ChannelSettings, Errand, Said};
@@ -39,7 +38,6 @@ fn route(setup: &mut Setup, hops: &[&str], upstream: ChannelSettings) {
         let accepted = ChannelEvent::Accepted { reference: None, poll_at: None };
         Box::pin(async { Said::from(vec![accepted, ChannelEvent::Delivered]) })
     });
-    assert_eq!(other.pace, Pace::default());
     setup.settings.channels.insert(name("other"), ChannelSettings::Scripted(other));
 }
 
