@@ -149,6 +149,25 @@ async fn a_report_that_comes_again_changes_nothing() {
     assert_eq!(status(&server, &request).await, before, "an old report says nothing new");
 }
 
+#[tokio::test]
+async fn a_late_confirmation_of_an_earlier_hop_is_recorded_and_changes_nothing() {
+    let (upstream, face) = (Upstream::start("100").await, Face::new().await);
+    let server = face.server(&upstream.base_url(), &["upstream:40", "other"]).await;
+    let message = json!({ "phone_number": "+9996630001", "code": "4711", "ttl": 300 });
+    let request = server.send_until(message, "accepted").await;
+    server.advance(Duration::from_secs(40));
+    server.until(&request, "delivered").await;
+    let (before, at_first) = (status(&server, &request).await, timeline(&server, &request).await);
+    assert_eq!(at_first.last().unwrap(), "delivered other");
+    has(&at_first, "unconfirmed upstream");
+    upstream.happen("delivered").await;
+    server.until(&request, "late_confirmation").await;
+    let lines = timeline(&server, &request).await;
+    assert_eq!(lines, [at_first, vec!["late_confirmation upstream".to_owned()]].concat());
+    assert_eq!(status(&server, &request).await, before);
+    assert_eq!(server.balance().await.to_string(), "99.99");
+}
+
 /// A genuine report is held up, so that whatever is made of it meanwhile would be news.
 #[tokio::test]
 async fn what_is_forged_changes_nothing_and_is_told_nothing() {
