@@ -120,19 +120,16 @@ impl Gateway {
         (!delivered || at < job.until).then_some(at)
     }
 
-    /// Takes a message back. One whose time is over is not revoked but left to expire there as well: what is revoked is
-    /// not refunded.
+    /// Takes a message back. One whose time is over is given [`END_MAX`] to expire there as well, for what is revoked is
+    /// not refunded; until then it is only asked about, since an errand has the time for two calls.
     async fn withdraw(&self, job: &Job, reference: &str) -> Vec<ChannelEvent> {
         let over = job.asked_at >= job.until;
-        if over {
-            match self.settings.client.check_verification_status(reference, None).await {
-                Err(error) => return vec![said::of_failed_question(Errand::Withdraw, &error)],
-                Ok(status) if !said::is_under_way(&status) => return said::of_withdrawn(&status),
-                Ok(_) if job.asked_at.since(job.until) < END_MAX => {
-                    return vec![ChannelEvent::Busy { after: END_PAUSE }];
-                }
-                Ok(_) => {}
-            }
+        if over && job.asked_at.since(job.until) < END_MAX {
+            return match self.settings.client.check_verification_status(reference, None).await {
+                Ok(status) if said::is_under_way(&status) => vec![ChannelEvent::Busy { after: END_PAUSE }],
+                Ok(status) => said::of_withdrawn(&status),
+                Err(error) => vec![said::of_failed_question(Errand::Withdraw, &error)],
+            };
         }
         match self.settings.client.revoke_verification_message(reference).await {
             Ok(true) => match self.settings.client.check_verification_status(reference, None).await {

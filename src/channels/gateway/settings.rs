@@ -1,5 +1,6 @@
 //! What the operator sets of an upstream.
 
+use crate::channels::ERRAND_MAX;
 use crate::channels::gate::Pace;
 use crate::secret::Secret;
 use chappe_client::client::TELEGRAM_BASE_URL;
@@ -8,9 +9,9 @@ use chappe_core::text::Username;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// The longest that a call may take, in seconds. An errand is over in [`crate::channels::ERRAND_MAX`], and makes two
-/// calls.
+/// The longest that a call may take, in seconds. An errand is over in [`ERRAND_MAX`], and makes two calls.
 const TIMEOUT_MAX_S: u64 = 9;
+const _: () = assert!(2 * TIMEOUT_MAX_S < ERRAND_MAX.as_secs());
 /// The longest that a call may take that can be made again, in seconds.
 const REPEATED_TIMEOUT_MAX_S: u64 = 4;
 /// The longest that may be between two questions at first, in seconds.

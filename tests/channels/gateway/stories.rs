@@ -123,6 +123,21 @@ async fn an_upstream_that_finds_no_end_is_told_to() {
     assert_eq!(upstream.message().await["delivery_status"], "revoked");
 }
 
+/// An errand has the time for two calls. The upstream had a minute to find the end by itself.
+#[tokio::test]
+async fn what_is_long_overdue_is_taken_back_without_another_question() {
+    let upstream = Upstream::start("100").await;
+    let double = Double::always(Play::Pass(upstream.address())).await;
+    let server = server(&double.base_url(), &["upstream"], json!({})).await;
+    let message = json!({ "phone_number": "+9996630001", "code": "4711", "ttl": 60 });
+    let request = server.send_until(message, "accepted").await;
+    server.advance(120 * SECOND);
+    server.until(&request, "withdrawn").await;
+    let calls: Vec<_> = double.calls("").into_iter().map(|call| call.method).collect();
+    assert_eq!(calls, ["sendVerificationMessage", "revokeVerificationMessage", "checkVerificationStatus"]);
+    assert_eq!(upstream.message().await["delivery_status"], "revoked");
+}
+
 #[tokio::test]
 async fn expired_there_first_is_expired_and_refunded_here() {
     let upstream = Upstream::start("100").await;
