@@ -113,15 +113,16 @@ async fn send_out(app: Arc<App>, item: Work, mut stopped: watch::Receiver<bool>)
         }
     };
     let addressee = match errand {
-        Errand::Deliver => addressee(&app, outside, job).await,
+        Errand::Deliver => match addressee(&app, outside, job).await {
+            Ok(addressee) => addressee,
+            // The channel is not asked, so that its gate learns nothing of it.
+            Err(instead) => return Some(said(&app, job, vec![instead])),
+        },
         // These are about a message, wherever it went and whoever has subscribed since.
-        Errand::Poll | Errand::Withdraw => Ok(None),
+        Errand::Poll | Errand::Withdraw => None,
     };
-    let answer = match &addressee {
-        Ok(addressee) => ask(outside, errand, job, addressee.as_ref()).await,
-        Err(event) => event.clone().into(),
-    };
-    if let (true, Ok(Some(addressee))) = (answer.blocked, &addressee) {
+    let answer = ask(outside, errand, job, addressee.as_ref()).await;
+    if let (true, Some(addressee)) = (answer.blocked, &addressee) {
         // What is lost here is found out again with the next message.
         let _ = app.engine.chore(Chore::BlockSubscriber(job.channel.clone(), addressee.chat_id)).await;
     }

@@ -1,13 +1,14 @@
 //! Routes through channels outside: fallback, breakers, what channels hear by themselves, and what a stop leaves behind.
 
-use crate::support::{Receiver, Reply, Server};
+use crate::support::{Receiver, Reply, Server, must};
+use chappe::channels::gate::Admission;
 use chappe::channels::inbox::{About, News, NotTaken};
 use chappe::channels::route::{Line, Routes};
 use chappe::channels::scripted::Scripted;
 use chappe::channels::{ChannelSettings, Errand, Said};
 use chappe_core::book::Job;
 use chappe_core::text::ChannelName;
-use chappe_core::{ChannelEvent, RequestId};
+use chappe_core::{ChannelEvent, Phone, RequestId};
 use serde_json::json;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
@@ -163,6 +164,48 @@ async fn a_lone_channel_that_is_out_of_order_is_waited_for() {
     assert_eq!(*calls.lock().unwrap(), 2);
 }
 
+/// A message to somebody who has unsubscribed meanwhile never gets as far as the channel.
+#[tokio::test]
+async fn a_channel_that_was_not_asked_is_not_in_order_again() {
+    let mut bot = always(vec![ChannelEvent::Unavailable {
+        after: Duration::from_secs(1),
+        reason: "connection refused".to_owned(),
+    }]);
+    bot.subscribers_only = true;
+    let server = Server::start(channels(&["bot"], [("bot", bot)])).await;
+    let inbox = server.app.inbox(name("bot"));
+    let subscribed =
+        || News::Subscribed { phone: Phone::parse(PHONE).unwrap(), chat_id: 77, language: String::new() };
+    let left_alone_for =
+        || match server.app.channels.outside(&name("bot")).unwrap().gate().admit(server.app.clock.now()) {
+            Admission::Unwell { after, .. } => after,
+            other => panic!("it is out of order, and not {other:?}"),
+        };
+    inbox.put(subscribed()).await.unwrap();
+    let request = server.send_until(json!({"phone_number": PHONE, "code": "1234"}), "postponed").await;
+    let faults = async |count: usize| {
+        let mut changed = server.app.changed.subscribe();
+        while server.timeline(&request).await.iter().filter(|line| line.starts_with("postponed")).count()
+            < count
+        {
+            must("a fault", changed.recv()).await.unwrap();
+        }
+    };
+    for count in 2..=4 {
+        server.advance(Duration::from_secs(1));
+        faults(count).await;
+    }
+    assert_eq!(left_alone_for(), Duration::from_secs(1));
+    inbox.put(News::Unsubscribed { chat_id: 77 }).await.unwrap();
+    server.advance(Duration::from_secs(1));
+    server.until(&request, "refunded").await;
+    let said = "failed bot the number has not subscribed".to_owned();
+    assert!(server.timeline(&request).await.contains(&said), "{:?}", server.timeline(&request).await);
+    inbox.put(subscribed()).await.unwrap();
+    server.send_until(json!({"phone_number": PHONE, "code": "1234"}), "postponed").await;
+    assert_eq!(left_alone_for(), Duration::from_secs(5), "it was the fifth fault in a row");
+}
+
 #[tokio::test]
 async fn what_a_channel_hears_counts_once_it_is_durable() {
     let server = Server::start(channels(&["sms"], [("sms", always(vec![accepted("abc")]))])).await;
@@ -297,7 +340,7 @@ async fn a_channel_for_subscribers_costs_nobody_else_anything() {
     assert_eq!(unreachable, "PHONE_NUMBER_NOT_AVAILABLE");
     assert_eq!(server.balance().await.to_string(), "100");
     let subscribed = |chat_id| News::Subscribed {
-        phone: chappe_core::Phone::parse(PHONE).unwrap(),
+        phone: Phone::parse(PHONE).unwrap(),
         chat_id,
         language: "de".to_owned(),
     };
