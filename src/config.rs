@@ -364,11 +364,12 @@ impl Config {
             })?;
             let settings: ChannelSettings =
                 table.deserialize().with_context(|| format!("in channels.{name}"))?;
-            ensure!(
-                public_url.is_some() || !settings.needs_public_url(),
-                "channels.{name} tells its provider where to call back: set public_url to the address under which \
-                 providers reach this server, or channels.{name}.callbacks = false"
-            );
+            if let (None, Some(without)) = (&public_url, settings.needs_public_url()) {
+                bail!(
+                    "channels.{name} tells its provider where to call back: set public_url to the address under which \
+                     providers reach this server, or channels.{name}.{without}"
+                );
+            }
             let language = settings.wording().language;
             ensure!(
                 language.is_empty() || texts.knows(language),

@@ -149,15 +149,17 @@ impl From<Vec<ChannelEvent>> for Said {
 }
 
 impl ChannelSettings {
-    /// Whether it only works when providers can reach this server.
-    pub fn needs_public_url(&self) -> bool {
+    /// The setting that would do without a public URL, if it only works when providers can reach this server.
+    pub fn needs_public_url(&self) -> Option<&'static str> {
         match self {
-            ChannelSettings::Gateway(_) => false,
-            ChannelSettings::Http(settings) => settings.needs_callback_url(),
-            ChannelSettings::Smpp(_) => false,
-            ChannelSettings::Telegram(settings) => settings.updates == telegram::Updates::Webhook,
+            ChannelSettings::Gateway(_) => None,
+            ChannelSettings::Http(settings) => settings.needs_callback_url().then_some("callbacks = false"),
+            ChannelSettings::Smpp(_) => None,
+            ChannelSettings::Telegram(settings) => {
+                (settings.updates == telegram::Updates::Webhook).then_some("updates = \"polling\"")
+            }
             #[cfg(feature = "simulation")]
-            ChannelSettings::Scripted(_) => false,
+            ChannelSettings::Scripted(_) => None,
         }
     }
 

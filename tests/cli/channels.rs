@@ -11,6 +11,7 @@ use std::net::TcpListener;
 use std::thread::JoinHandle;
 
 const TWILIO: &str = "kind = \"http\"\npreset = \"twilio\"\nfrom = \"+15005550006\"\n";
+const BOT_TOKEN: &str = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw";
 const OWN: &str = "kind = \"http\"\nurl = \"https://sms.example/send\"\n";
 
 #[test]
@@ -35,9 +36,10 @@ fn channels_that_cannot_work_are_refused_by_name() {
             "there is no preset \"pigeons\": there are clickatell",
         ),
         (sms(TWILIO), "in channels.sms: vars.account_sid is not set"),
+        (sms(&format!("{TWILIO}{vars}")), "providers reach this server, or channels.sms.callbacks = false"),
         (
-            sms(&format!("{TWILIO}{vars}")),
-            "channels.sms tells its provider where to call back: set public_url",
+            format!("[channels.bot]\nkind = \"telegram\"\ntoken = \"{BOT_TOKEN}\"\nupdates = \"webhook\"\n"),
+            "providers reach this server, or channels.bot.updates = \"polling\"",
         ),
         (sms(&format!("{OWN}{body}nonsense = 1\n")), "unknown field `nonsense`"),
         (
