@@ -15,10 +15,11 @@ use crate::tokens::Tokens;
 use crate::vault::Vault;
 use crate::work::wake::Wakes;
 use chappe_core::text::ChannelName;
-use chappe_core::{AccountId, RequestId, Rules, Time, Work};
+use chappe_core::{AccountId, Hop, RequestId, Rules, Time, Work};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
 
 /// How many messages may wait in memory for the delivery worker; more wait as rows.
@@ -60,6 +61,21 @@ pub struct Settings {
 pub struct ConsoleSettings {
     /// Whether everybody with a number may open an account.
     pub sign_up: bool,
+}
+
+impl Settings {
+    /// Whether a hop has less time than its channel takes a message for: then it fails at once.
+    pub fn is_too_short(&self, hop: &Hop) -> bool {
+        let channel = self.channels.get(&hop.channel);
+        let shortest = channel.map(ChannelSettings::shortest_hop).unwrap_or_default();
+        hop.wait.is_some_and(|wait| wait < shortest)
+    }
+
+    /// When the hop after `hop` gets its turn at the latest, if that one gets it at `turn` at the latest, from the sending
+    /// on. `None` if that depends on a hop without a wait.
+    pub fn turn_after(&self, hop: &Hop, turn: Option<Duration>) -> Option<Duration> {
+        if self.is_too_short(hop) { turn } else { Some(turn? + hop.wait?) }
+    }
 }
 
 /// Everything that handlers and workers use.

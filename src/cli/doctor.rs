@@ -3,9 +3,9 @@
 use super::serve::refuse_key_beside_database;
 use super::{Done, Place, block_on, output};
 use crate::app::{Settings, lend};
-use crate::channels::Channels;
 use crate::channels::finding::{Finding, Level};
 use crate::channels::route::Line;
+use crate::channels::{ChannelSettings, Channels};
 use crate::config::Config;
 use crate::env::{Clock, Random};
 use crate::net::outbound::OutboundPolicy;
@@ -210,10 +210,9 @@ fn routes(settings: &Settings, findings: &mut Findings) {
 fn hops_of(settings: &Settings, hops: &[Hop]) -> Vec<Finding> {
     let life = settings.rules.code_life;
     let mut faults = Vec::new();
-    // When a hop gets its turn at the latest, as long as every one before it has a wait.
     let mut turn = Some(Duration::ZERO);
     for hop in hops {
-        let Hop { channel, wait } = hop;
+        let channel = &hop.channel;
         if turn.is_some_and(|turn| turn >= life) {
             let late_s = turn.unwrap_or_default().as_secs();
             faults.push(Finding::warn(
@@ -225,15 +224,14 @@ fn hops_of(settings: &Settings, hops: &[Hop]) -> Vec<Finding> {
                 "shorten the waits before it, or set a longer codes.life_s",
             ));
         }
-        let shortest =
-            settings.channels.get(channel).map(|settings| settings.shortest_hop()).unwrap_or_default();
-        if wait.is_some_and(|wait| wait < shortest) {
+        if settings.is_too_short(hop) {
+            let shortest = settings.channels.get(channel).map(ChannelSettings::shortest_hop);
             faults.push(Finding::fail(
                 format!("{hop} has less time than its upstream takes a message for, and is never used"),
-                format!("write \"{channel}:{}\" or more", shortest.as_secs()),
+                format!("write \"{channel}:{}\" or more", shortest.unwrap_or_default().as_secs()),
             ));
         }
-        turn = turn.zip(*wait).map(|(turn, wait)| turn + wait);
+        turn = settings.turn_after(hop, turn);
     }
     faults
 }

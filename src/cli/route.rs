@@ -138,15 +138,13 @@ async fn planned(
                 Some(Some(subscriber.is_some_and(|subscriber| !subscriber.blocked)))
             }
         };
-        let channel = settings.channels.get(&hop.channel);
-        let kind = channel.map_or("sandbox", ChannelSettings::kind);
-        let shortest = channel.map(ChannelSettings::shortest_hop).unwrap_or_default();
-        let too_short = hop.wait.is_some_and(|wait| wait < shortest);
+        let kind = settings.channels.get(&hop.channel).map_or("sandbox", ChannelSettings::kind);
+        let too_short = settings.is_too_short(hop);
         let last = at + 1 == route.hops.len();
         let channel = hop.channel.clone();
         let planned = Planned { channel, kind, turn, wait: hop.wait, subscribed, too_short, last };
-        if !planned.is_left_out() && !too_short {
-            turn = turn.zip(hop.wait).map(|(turn, wait)| turn + wait);
+        if !planned.is_left_out() {
+            turn = settings.turn_after(hop, turn);
         }
         hops.push(planned);
     }

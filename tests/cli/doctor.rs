@@ -162,6 +162,15 @@ fn routes_must_leave_each_hop_its_time() {
 }
 
 #[test]
+fn a_hop_that_fails_at_once_delays_no_other() {
+    let config = upstream("http://127.0.0.1:1", "token", "upstream:20");
+    let operator = operator(&config.replace("\"sms\"]", "\"sms:590\", \"sms\"]"));
+    let found = findings(&operator);
+    assert!(found.iter().any(|line| line.contains("upstream:20 has less time")), "{found:#?}");
+    assert!(!found.iter().any(|line| line.contains("gets its turn after")), "{found:#?}");
+}
+
+#[test]
 fn a_configuration_that_cannot_be_is_told_as_the_server_tells_it() {
     let operator = operator("");
     for (config, found) in [
