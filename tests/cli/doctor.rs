@@ -171,6 +171,35 @@ fn a_hop_that_fails_at_once_delays_no_other() {
 }
 
 #[test]
+fn each_doubt_is_told_once() {
+    let sms = "[channels.sms]\nkind = \"http\"\nurl = \"http://127.0.0.1:1/send\"\nbody = { to = \"{to}\", text = \"{text}\" }\n";
+    let bot = "[channels.bot]\nkind = \"telegram\"\ntoken = \"110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw\"\n\
+               base_url = \"http://127.0.0.1:1\"\n";
+    let webhook = format!("public_url = \"http://127.0.0.1:1\"\n{bot}updates = \"webhook\"\n");
+    for (config, doubt) in [
+        (sms, "nothing ever says that a message arrived"),
+        (&format!("{bot}updates = \"none\"\n"), "nobody can subscribe through this server"),
+        (&webhook, "nothing is believed that comes to the webhook"),
+    ] {
+        let found = findings(&operator(config));
+        let told: Vec<_> = found.iter().filter(|line| line.contains(doubt)).collect();
+        assert!(told.len() == 1 && told[0].starts_with("warn "), "{found:#?}");
+    }
+}
+
+/// What the documentation recommends where providers cannot reach the server.
+#[test]
+fn a_channel_may_do_without_callbacks() {
+    let operator = operator(
+        "[channels.sms]\nkind = \"http\"\npreset = \"twilio\"\nfrom = \"+15005550006\"\ncallbacks = false\n\
+         url = \"http://127.0.0.1:1/send\"\nvars = { account_sid = \"AC1\", auth_token = \"hunter2hunter2\" }\n",
+    );
+    finds(&operator, &["warn channels.sms: with callbacks = false no message says where to call back"]);
+    let found = findings(&operator);
+    assert!(!found.iter().any(|line| line.contains("public_url is not set")), "{found:#?}");
+}
+
+#[test]
 fn a_configuration_that_cannot_be_is_told_as_the_server_tells_it() {
     let operator = operator("");
     for (config, found) in [

@@ -10,7 +10,7 @@ impl Http {
     /// Looks whether the provider can be reached, and whether it will say what becomes of messages. No provider's API has
     /// a call that says for free whether credentials are good, and that all of them share.
     pub(in crate::channels) async fn examine(&self) -> Vec<Finding> {
-        vec![self.examine_reach().await, self.examine_callbacks()]
+        std::iter::once(self.examine_reach().await).chain(self.examine_callbacks()).collect()
     }
 
     async fn examine_reach(&self) -> Finding {
@@ -35,20 +35,23 @@ impl Http {
         }
     }
 
-    fn examine_callbacks(&self) -> Finding {
+    /// That no callbacks are described at all is among the doubts about the settings.
+    fn examine_callbacks(&self) -> Option<Finding> {
         if self.settings.delivered_on_accept {
-            return Finding::ok("what it accepts counts as delivered");
+            return Some(Finding::ok("what it accepts counts as delivered"));
         }
-        match (&self.settings.callback, self.callbacks.url(&self.name, "…")) {
-            (Some(_), Some(url)) => Finding::ok(format!("it is to call back below {url}")),
-            (Some(_), None) => Finding::fail(
+        self.settings.callback.as_ref()?;
+        Some(match self.callbacks.url(&self.name, "…") {
+            _ if !self.settings.callbacks => Finding::warn(
+                "with callbacks = false no message says where to call back, so that nothing confirms a delivery but calls \
+                 to the one address for all messages",
+                "set public_url and leave callbacks out, once providers can reach this server",
+            ),
+            Some(url) => Finding::ok(format!("it is to call back below {url}")),
+            None => Finding::fail(
                 "it cannot call back: public_url is not set",
                 "set public_url to the address under which providers reach this server",
             ),
-            (None, _) => Finding::warn(
-                "nothing ever says that a message arrived, so each one expires or goes on to the next hop",
-                "describe its callbacks, or set delivered_on_accept = true",
-            ),
-        }
+        })
     }
 }
