@@ -14,6 +14,7 @@ mod support;
 
 mod gateway;
 mod http;
+mod polls;
 mod provider;
 mod smpp;
 mod telegram;

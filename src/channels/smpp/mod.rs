@@ -76,7 +76,7 @@ impl Smpp {
     pub async fn carry_out(&self, errand: Errand, job: &Job) -> Said {
         match errand {
             Errand::Deliver => self.deliver(job).await.into(),
-            Errand::Poll => Said::default(),
+            Errand::Poll => ChannelEvent::Accepted { reference: None, poll_at: None }.into(),
             Errand::Withdraw => {
                 ChannelEvent::Failed { reason: "an SMS cannot be taken back".to_owned() }.into()
             }

@@ -18,6 +18,7 @@ use super::gate::Pace;
 use super::inbox::Inbox;
 use super::{Addressee, Errand, Lent, Said};
 use crate::secret::Secret;
+use chappe_core::ChannelEvent;
 use chappe_core::book::Job;
 use chappe_core::text::ChannelName;
 use serde::de::{self, Deserialize, Deserializer};
@@ -133,7 +134,7 @@ impl Telegram {
             (Errand::Deliver, Some(addressee)) => self.deliver(job, addressee).await,
             (Errand::Deliver, None) => message::failed("the number has not subscribed"),
             // That it was sent is all that Telegram says.
-            (Errand::Poll, _) => Said::default(),
+            (Errand::Poll, _) => ChannelEvent::Accepted { reference: None, poll_at: None }.into(),
             (Errand::Withdraw, _) => self.withdraw(job).await,
         }
     }
