@@ -2,6 +2,7 @@
 
 use crate::app::{ConsoleSettings, Settings};
 use crate::channels::ChannelSettings;
+use crate::channels::gate::CONCURRENCY_MAX;
 use crate::channels::route::{InvalidRoute, Line, Routes};
 use crate::channels::text::Texts;
 use crate::net::address::{TrustedProxies, parse_range};
@@ -370,6 +371,11 @@ impl Config {
                      providers reach this server, or channels.{name}.{without}"
                 );
             }
+            let at_once = settings.pace().concurrency.get();
+            ensure!(
+                at_once <= CONCURRENCY_MAX,
+                "channels.{name} is given {at_once} messages at once, and may be given {CONCURRENCY_MAX} at most"
+            );
             let language = settings.wording().language;
             ensure!(
                 language.is_empty() || texts.knows(language),

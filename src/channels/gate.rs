@@ -4,11 +4,14 @@
 //! the others wait. After the while a single message tries it again.
 
 use chappe_core::Time;
+use chappe_core::text::ChannelName;
 use serde::Deserialize;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// The most messages that a channel may be handed at the same time.
+pub const CONCURRENCY_MAX: u32 = 1_000;
 /// So many faults one after the other close the gate.
 const FAULTS_MAX: u32 = 5;
 /// For how long it is closed at first; each further fault doubles that.
@@ -36,9 +39,17 @@ impl Default for Pace {
     }
 }
 
+impl Pace {
+    /// How long after a message the next one may be handed over.
+    fn interval(self) -> Duration {
+        self.per_second.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get())
+    }
+}
+
 /// The gate of one channel.
 #[derive(Debug)]
 pub struct Gate {
+    channel: ChannelName,
     pace: Pace,
     state: Mutex<State>,
 }
@@ -89,8 +100,8 @@ pub struct Pass {
 }
 
 impl Gate {
-    /// An open gate.
-    pub fn new(pace: Pace) -> Arc<Gate> {
+    /// An open gate before this channel.
+    pub fn new(channel: ChannelName, pace: Pace) -> Arc<Gate> {
         let state = State {
             inside: 0,
             lasts: FIRST_GUESS,
@@ -99,7 +110,7 @@ impl Gate {
             faults: 0,
             closed: None,
         };
-        Arc::new(Gate { pace, state: Mutex::new(state) })
+        Arc::new(Gate { channel, pace, state: Mutex::new(state) })
     }
 
     /// Asks for leave to hand over one message.
@@ -117,16 +128,8 @@ impl Gate {
             return Admission::Later(state.promise(self.pace, now));
         }
         state.inside += 1;
-        let interval =
-            self.pace.per_second.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
-        state.next_at = now + interval;
+        state.next_at = now + self.pace.interval();
         Admission::Go(Pass { gate: self.clone(), since: now, done: false })
-    }
-
-    /// What is wrong with the channel, if it is left alone at `now`.
-    pub fn unwell(&self, now: Time) -> Option<String> {
-        let state = self.state();
-        state.closed.as_ref().filter(|closed| now < closed.until).map(|closed| closed.reason.clone())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -137,9 +140,8 @@ impl Gate {
 impl State {
     /// Sends a message away, each to a time of its own, as far apart as the channel can take them.
     fn promise(&mut self, pace: Pace, now: Time) -> Duration {
-        let by_rate = pace.per_second.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
         let by_hands = self.lasts / pace.concurrency.get();
-        let apart = by_rate.max(by_hands).max(Duration::from_micros(100));
+        let apart = pace.interval().max(by_hands).max(Duration::from_micros(100));
         self.promised = self.promised.max(self.next_at).max(now) + apart;
         self.promised.since(now)
     }
@@ -148,34 +150,34 @@ impl State {
 impl Pass {
     /// The channel did what it is there for, whatever it said of the message.
     pub fn well(mut self, now: Time) {
-        self.leave(now, |state| {
-            if state.closed.take().is_some() {
-                tracing::info!("a channel is in order again");
-            }
+        let was_closed = self.leave(now, |state| {
             state.faults = 0;
+            state.closed.take().is_some()
         });
+        if was_closed {
+            tracing::info!(channel = %self.gate.channel, "the channel is in order again");
+        }
     }
 
     /// The channel failed, and wants to be left alone for `pause` at least. Returns for how long it is.
     pub fn unwell(mut self, now: Time, pause: Duration, reason: &str) -> Duration {
-        let mut closed_for = pause;
         self.leave(now, |state| {
             state.faults = state.faults.saturating_add(1);
             let doublings = state.faults.checked_sub(FAULTS_MAX);
             let longer = doublings.map_or(Duration::ZERO, |times| CLOSED_FIRST * (1 << times.min(6)));
-            closed_for = pause.max(longer.min(CLOSED_MAX));
+            let closed_for = pause.max(longer.min(CLOSED_MAX));
             let until = state.closed.as_ref().map_or(now, |closed| closed.until).max(now + closed_for);
             state.closed = Some(Closed { until, reason: reason.to_owned() });
-        });
-        closed_for
+            closed_for
+        })
     }
 
-    fn leave(&mut self, now: Time, change: impl FnOnce(&mut State)) {
+    fn leave<T>(&mut self, now: Time, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.gate.state();
         state.inside = state.inside.saturating_sub(1);
         state.lasts = (state.lasts * 7 + now.since(self.since)) / 8;
-        change(&mut state);
         self.done = true;
+        change(&mut state)
     }
 }
 
@@ -199,7 +201,10 @@ mod tests {
 
     fn gate(concurrency: u32, per_second: Option<u32>) -> Arc<Gate> {
         let per_second = per_second.and_then(NonZeroU32::new);
-        Gate::new(Pace { concurrency: NonZeroU32::new(concurrency).unwrap(), per_second })
+        Gate::new(
+            ChannelName::sandbox(),
+            Pace { concurrency: NonZeroU32::new(concurrency).unwrap(), per_second },
+        )
     }
 
     fn pass(gate: &Arc<Gate>, now: Time) -> Pass {
@@ -216,9 +221,9 @@ mod tests {
         }
     }
 
-    fn unwell(gate: &Arc<Gate>, now: Time) -> Duration {
+    fn unwell(gate: &Arc<Gate>, now: Time) -> (Duration, String) {
         match gate.admit(now) {
-            Admission::Unwell { after, .. } => after,
+            Admission::Unwell { after, reason } => (after, reason),
             other => panic!("not out of order: {other:?}"),
         }
     }
@@ -268,23 +273,21 @@ mod tests {
             assert_eq!(pass(&gate, at(fault * 1_000)).unwell(at(fault * 1_000), second, "refused"), second);
         }
         assert_eq!(pass(&gate, at(4_000)).unwell(at(4_000), second, "refused"), Duration::from_secs(5));
-        assert_eq!(unwell(&gate, at(4_500)), Duration::from_millis(4_500));
-        assert_eq!(gate.unwell(at(4_500)).as_deref(), Some("refused"));
+        assert_eq!(unwell(&gate, at(4_500)), (Duration::from_millis(4_500), "refused".to_owned()));
         assert_eq!(pass(&gate, at(9_000)).unwell(at(9_000), second, "refused"), Duration::from_secs(10));
         // One tries, the others wait for what comes of it.
         let trial = pass(&gate, at(19_000));
         unwell(&gate, at(19_000));
         trial.well(at(19_100));
-        assert_eq!(gate.unwell(at(19_100)), None);
         pass(&gate, at(19_100)).unwell(at(19_100), second, "once more");
-        assert_eq!(unwell(&gate, at(19_100)), second, "the count began anew");
+        assert_eq!(unwell(&gate, at(19_100)).0, second, "the count began anew");
     }
 
     #[test]
     fn a_channel_that_asks_for_a_pause_gets_it() {
         let gate = gate(10, None);
         pass(&gate, at(0)).unwell(at(0), Duration::from_secs(30), "too many requests");
-        assert_eq!(unwell(&gate, at(0)), Duration::from_secs(30));
+        assert_eq!(unwell(&gate, at(0)).0, Duration::from_secs(30));
         pass(&gate, at(30_000)).well(at(30_000));
     }
 }

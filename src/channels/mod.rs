@@ -163,6 +163,18 @@ impl ChannelSettings {
         }
     }
 
+    /// How much it is given at once.
+    pub fn pace(&self) -> Pace {
+        match self {
+            ChannelSettings::Gateway(settings) => settings.pace(),
+            ChannelSettings::Http(settings) => settings.pace(),
+            ChannelSettings::Smpp(settings) => settings.pace(),
+            ChannelSettings::Telegram(settings) => settings.pace,
+            #[cfg(feature = "simulation")]
+            ChannelSettings::Scripted(scripted) => scripted.pace,
+        }
+    }
+
     /// How it words its messages.
     pub fn wording(&self) -> Wording<'_> {
         match self {
@@ -274,30 +286,22 @@ impl Channels {
 
 impl Outside {
     fn new(name: ChannelName, settings: ChannelSettings, lent: &Lent) -> Outside {
-        let (channel, pace): (Channel, Pace) = match settings {
+        let gate = Gate::new(name.clone(), settings.pace());
+        let channel = match settings {
             ChannelSettings::Gateway(settings) => {
-                let pace = settings.pace();
-                (Channel::Gateway(Box::new(gateway::Gateway::new(name, *settings, lent))), pace)
+                Channel::Gateway(Box::new(gateway::Gateway::new(name, *settings, lent)))
             }
             ChannelSettings::Http(settings) => {
-                let pace = settings.pace();
-                (Channel::Http(Box::new(http::Http::new(name, *settings, lent))), pace)
+                Channel::Http(Box::new(http::Http::new(name, *settings, lent)))
             }
-            ChannelSettings::Smpp(settings) => {
-                let pace = settings.pace();
-                (Channel::Smpp(Box::new(smpp::Smpp::new(*settings, lent))), pace)
-            }
+            ChannelSettings::Smpp(settings) => Channel::Smpp(Box::new(smpp::Smpp::new(*settings, lent))),
             ChannelSettings::Telegram(settings) => {
-                let pace = settings.pace;
-                (Channel::Telegram(Box::new(Telegram::new(name, *settings, lent.clone()))), pace)
+                Channel::Telegram(Box::new(Telegram::new(name, *settings, lent.clone())))
             }
             #[cfg(feature = "simulation")]
-            ChannelSettings::Scripted(scripted) => {
-                let pace = scripted.pace;
-                (Channel::Scripted(scripted), pace)
-            }
+            ChannelSettings::Scripted(scripted) => Channel::Scripted(scripted),
         };
-        Outside { channel, gate: Gate::new(pace) }
+        Outside { channel, gate }
     }
 
     /// Whether it reaches nobody but those who subscribed.

@@ -92,6 +92,11 @@ fn channels_that_cannot_work_are_refused_by_name() {
             "twilio-sha1 signs no JSON",
         ),
         (sms(&format!("{OWN}{body}concurrency = 0\n")), "nonzero"),
+        (sms(&format!("{OWN}{body}concurrency = 1001\n")), "channels.sms is given 1001 messages at once"),
+        (
+            "[channels.up]\nkind = \"gateway\"\ntoken = \"t\"\npace = { concurrency = 1001 }\n".to_owned(),
+            "channels.up is given 1001 messages at once, and may be given 1000",
+        ),
         // A number would be read as one, and lose its zeros.
         (sms(&format!("{OWN}{body}user = \"me\"\npassword = 12345678\n")), "put it in quotes"),
         (

@@ -20,8 +20,6 @@ use std::num::NonZeroU32;
 const RULES_MAX: usize = 64;
 /// The longest sender, in characters.
 const FROM_MAX_CHARS: usize = 64;
-/// The most messages at once.
-const CONCURRENCY_MAX: u32 = 1_000;
 
 /// What the operator set of the channel.
 #[derive(Clone)]
@@ -202,9 +200,6 @@ impl Settings {
             ));
         }
         let concurrency = raw.concurrency.unwrap_or(Pace::default().concurrency);
-        if concurrency.get() > CONCURRENCY_MAX {
-            return Err(format!("concurrency is {CONCURRENCY_MAX} at most"));
-        }
         let callback = raw.callback.map(|callback| callback.read(vars)).transpose()?;
         let settings = Settings {
             url,
