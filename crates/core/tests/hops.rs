@@ -4,13 +4,14 @@
 
 mod support;
 
-use chappe_core::request::Progress;
 use chappe_core::route::Reach;
 use chappe_core::timeline::What;
-use chappe_core::{ChannelEvent, RequestId, Time, Work, command::Rejection};
+use chappe_core::{ChannelEvent, Work, command::Rejection};
 use std::collections::BTreeSet;
-use std::time::Duration;
-use support::{ALICE, Gate, Order, PHONE, PRICE, START, cell, rows, to};
+use support::{
+    ALICE, Gate, Order, PHONE, PRICE, START, accepted, busy, cell, due_at, failed, postponed, progress, rows,
+    to, unavailable, uncertain,
+};
 
 /// How far the first hop has got with a message × every event, 20 s after sending: what comes of it if it is the only hop,
 /// and if it has 40 s and another one follows. Told are the hop that then has its turn and how far it has got, the delivery if it
@@ -415,55 +416,10 @@ fn handed_over(gate: &Gate) -> Option<(u8, &str, u64)> {
     }
 }
 
-/// When a worker must next look at a message, in seconds after sending.
-fn due_at(gate: &Gate, id: RequestId) -> Option<u64> {
-    let message = gate.store.requests[&id].message.as_ref().unwrap();
-    message.due_at().map(|at| at.since(START).as_secs())
-}
-
-/// How far the current hop has got; moments are seconds after sending.
-fn progress(gate: &Gate, id: RequestId) -> String {
-    let secs = |at: Time| at.since(START).as_secs();
-    match gate.store.requests[&id].message.as_ref().unwrap().progress {
-        Progress::Queued(at) => format!("queued {}", secs(at)),
-        Progress::Leased(at) => format!("leased {}", secs(at)),
-        Progress::Accepted(None) => "accepted".to_owned(),
-        Progress::Accepted(Some(at)) => format!("accepted {}", secs(at)),
-        Progress::Withdrawing(at) => format!("withdrawing {}", secs(at)),
-        Progress::Uncertain => "uncertain".to_owned(),
-        Progress::Ended => "ended".to_owned(),
-    }
-}
-
 fn asked_for(work: &Work) -> String {
     match work {
         Work::Deliver(job) => format!("deliver:{}", job.hop),
         Work::Poll(job) => format!("poll:{}", job.hop),
         Work::Withdraw(job) => format!("withdraw:{}", job.hop),
     }
-}
-
-fn accepted(reference: Option<&str>, poll_at: Option<u64>) -> ChannelEvent {
-    let poll_at = poll_at.map(|secs| START + Duration::from_secs(secs));
-    ChannelEvent::Accepted { reference: reference.map(str::to_owned), poll_at }
-}
-
-fn busy(secs: u64) -> ChannelEvent {
-    ChannelEvent::Busy { after: Duration::from_secs(secs) }
-}
-
-fn postponed(secs: u64) -> ChannelEvent {
-    ChannelEvent::Postponed { after: Duration::from_secs(secs), reason: "throttled".to_owned() }
-}
-
-fn unavailable(secs: u64) -> ChannelEvent {
-    ChannelEvent::Unavailable { after: Duration::from_secs(secs), reason: "503".to_owned() }
-}
-
-fn uncertain() -> ChannelEvent {
-    ChannelEvent::Uncertain { reason: "connection lost".to_owned() }
-}
-
-fn failed() -> ChannelEvent {
-    ChannelEvent::Failed { reason: "no such subscriber".to_owned() }
 }

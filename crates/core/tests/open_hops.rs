@@ -4,10 +4,11 @@
 
 mod support;
 
-use chappe_core::request::Progress;
-use chappe_core::{ChannelEvent, RequestId, Time};
-use std::time::Duration;
-use support::{ALICE, Gate, Order, PHONE, START, to};
+use chappe_core::{ChannelEvent, RequestId};
+use support::{
+    ALICE, Gate, Order, PHONE, accepted, busy, due_at, failed, postponed, progress, to, unavailable,
+    uncertain,
+};
 
 /// A message on the route `hops` that every hop but the last has let pass in the way that stands here, each for 10 s, and
 /// the last has failed for good at 50 s.
@@ -200,49 +201,4 @@ fn a_channel_is_not_heard_on_another_ones_hop() {
 fn handed_over_hop(gate: &Gate, id: RequestId) -> (u8, u8) {
     let message = gate.store.requests[&id].message.as_ref().unwrap();
     (message.hop, message.open_hops)
-}
-
-/// When a worker must next look at a message, in seconds after sending.
-fn due_at(gate: &Gate, id: RequestId) -> Option<u64> {
-    let message = gate.store.requests[&id].message.as_ref().unwrap();
-    message.due_at().map(|at| at.since(START).as_secs())
-}
-
-/// How far the current hop has got; moments are seconds after sending.
-fn progress(gate: &Gate, id: RequestId) -> String {
-    let secs = |at: Time| at.since(START).as_secs();
-    match gate.store.requests[&id].message.as_ref().unwrap().progress {
-        Progress::Queued(at) => format!("queued {}", secs(at)),
-        Progress::Leased(at) => format!("leased {}", secs(at)),
-        Progress::Accepted(None) => "accepted".to_owned(),
-        Progress::Accepted(Some(at)) => format!("accepted {}", secs(at)),
-        Progress::Withdrawing(at) => format!("withdrawing {}", secs(at)),
-        Progress::Uncertain => "uncertain".to_owned(),
-        Progress::Ended => "ended".to_owned(),
-    }
-}
-
-fn accepted(reference: Option<&str>, poll_at: Option<u64>) -> ChannelEvent {
-    let poll_at = poll_at.map(|secs| START + Duration::from_secs(secs));
-    ChannelEvent::Accepted { reference: reference.map(str::to_owned), poll_at }
-}
-
-fn busy(secs: u64) -> ChannelEvent {
-    ChannelEvent::Busy { after: Duration::from_secs(secs) }
-}
-
-fn postponed(secs: u64) -> ChannelEvent {
-    ChannelEvent::Postponed { after: Duration::from_secs(secs), reason: "throttled".to_owned() }
-}
-
-fn unavailable(secs: u64) -> ChannelEvent {
-    ChannelEvent::Unavailable { after: Duration::from_secs(secs), reason: "503".to_owned() }
-}
-
-fn uncertain() -> ChannelEvent {
-    ChannelEvent::Uncertain { reason: "connection lost".to_owned() }
-}
-
-fn failed() -> ChannelEvent {
-    ChannelEvent::Failed { reason: "no such subscriber".to_owned() }
 }

@@ -7,15 +7,7 @@ mod support;
 use chappe_core::request::Progress;
 use chappe_core::{ChannelEvent, RequestId, Work};
 use std::time::Duration;
-use support::{Gate, HOUR, Order, PHONE, START, cell, to};
-
-fn accepted(reference: Option<&str>) -> ChannelEvent {
-    ChannelEvent::Accepted { reference: reference.map(str::to_owned), poll_at: None }
-}
-
-fn failed() -> ChannelEvent {
-    ChannelEvent::Failed { reason: "no such subscriber".to_owned() }
-}
+use support::{Gate, HOUR, Order, PHONE, START, accepted, cell, failed, to};
 
 /// The hop and the reference of every message that is to be taken back.
 fn asked_back(gate: &Gate) -> Vec<(u8, Option<&str>)> {
@@ -41,7 +33,7 @@ fn a_late_acceptance_is_taken_back_by_its_name() {
         gate.hear(id, 0, &[failed()]);
         gate.revoke(id).unwrap();
         assert_eq!(asked_back(&gate), [], "nobody has named it yet");
-        gate.hear(id, 0, &[accepted(reference)]);
+        gate.hear(id, 0, &[accepted(reference, None)]);
         assert_eq!(asked_back(&gate), expected, "{hops:?}, {reference:?}");
     }
 }
@@ -51,7 +43,7 @@ fn a_late_acceptance_is_taken_back_by_its_name() {
 fn asked_back_at_10(arrived: bool) -> (Gate, RequestId) {
     let mut gate = Gate::new();
     let id = gate.sent(&Order { ttl: Some(60), ..to(PHONE) });
-    gate.hear(id, 0, &[accepted(Some("ref"))]);
+    gate.hear(id, 0, &[accepted(Some("ref"), None)]);
     if arrived {
         gate.at(5).hear(id, 0, &[ChannelEvent::Delivered]);
     }
@@ -77,24 +69,24 @@ fn what_a_channel_has_is_asked_back_when_it_is_over() {
             let id = gate.sent(&Order { ttl: Some(60), ..to(PHONE) });
             match way {
                 "expired" => {
-                    gate.hear(id, 0, &[accepted(name)]);
+                    gate.hear(id, 0, &[accepted(name, None)]);
                     gate.at(60).due(id, true);
                 }
                 "revoked" => {
-                    gate.hear(id, 0, &[accepted(name)]);
+                    gate.hear(id, 0, &[accepted(name, None)]);
                     gate.at(60).revoke(id).unwrap();
                 }
                 "revoked after delivery" => {
-                    gate.hear(id, 0, &[accepted(name), ChannelEvent::Delivered]);
+                    gate.hear(id, 0, &[accepted(name, None), ChannelEvent::Delivered]);
                     gate.at(60).revoke(id).unwrap();
                 }
                 "failed" => {
-                    gate.hear(id, 0, &[accepted(name)]);
+                    gate.hear(id, 0, &[accepted(name, None)]);
                     gate.at(60).hear(id, 0, &[failed()]);
                 }
                 _ => {
                     gate.revoke(id).unwrap();
-                    gate.at(60).hear(id, 0, &[accepted(name)]);
+                    gate.at(60).hear(id, 0, &[accepted(name, None)]);
                 }
             }
             // A message that it cannot deliver is nowhere.
@@ -132,7 +124,7 @@ fn it_is_asked_until_it_has_said() {
             assert_eq!(progress(&gate, id), asked_until(60));
             gate.at(50).hear(id, 0, &[ChannelEvent::Postponed { after, reason: reason.clone() }]);
             assert_eq!(progress(&gate, id), asked_until(55));
-            gate.at(51).hear(id, 0, &[ChannelEvent::Uncertain { reason }, accepted(Some("ref"))]);
+            gate.at(51).hear(id, 0, &[ChannelEvent::Uncertain { reason }, accepted(Some("ref"), None)]);
             let asked = if arrived { asked_until(55) } else { asked_until(81) };
             assert_eq!(
                 progress(&gate, id),
@@ -177,9 +169,9 @@ fn a_message_that_is_read_is_still_taken_back() {
     for speaker in [0, 1] {
         let mut gate = Gate::new();
         let id = gate.sent(&Order { hops: &["bot:30", "sms"], ..to(PHONE) });
-        gate.hear(id, 0, &[accepted(Some("b1"))]);
+        gate.hear(id, 0, &[accepted(Some("b1"), None)]);
         gate.at(30).due(id, true);
-        gate.at(31).hear(id, 1, &[accepted(Some("s1")), ChannelEvent::Delivered]);
+        gate.at(31).hear(id, 1, &[accepted(Some("s1"), None), ChannelEvent::Delivered]);
         gate.at(32).revoke(id).unwrap();
         gate.at(33).hear(id, speaker, &[ChannelEvent::Read]);
         assert_eq!(gate.status(id).unwrap().delivery.unwrap().0.as_str(), "read");
@@ -195,7 +187,7 @@ fn another_hop_does_not_end_it() {
         let mut gate = Gate::new();
         let id = gate.sent(&Order { hops: &["bot:30", "sms"], ..to(PHONE) });
         gate.at(30).due(id, true);
-        gate.hear(id, 1, &[accepted(Some("s1"))]);
+        gate.hear(id, 1, &[accepted(Some("s1"), None)]);
         gate.revoke(id).unwrap();
         gate.hear(id, 0, &[said]);
         gate.at(60).due(id, true);
@@ -218,11 +210,11 @@ fn withdrawals_do_not_fill_a_timeline() {
 fn names_are_noted_with_their_hops() {
     let mut gate = Gate::new();
     let id = gate.sent(&Order { hops: &["sms", "sandbox", "mail"], ..to(PHONE) });
-    gate.hear(id, 0, &[accepted(Some("one")), accepted(None), failed()]);
-    gate.hear(id, 1, &[accepted(Some("two")), failed()]);
-    gate.at(5).hear(id, 2, &[accepted(Some("one"))]);
-    gate.at(6).hear(id, 0, &[accepted(Some("late"))]);
-    gate.hear(id, 9, &[accepted(Some("nobody's"))]);
+    gate.hear(id, 0, &[accepted(Some("one"), None), accepted(None, None), failed()]);
+    gate.hear(id, 1, &[accepted(Some("two"), None), failed()]);
+    gate.at(5).hear(id, 2, &[accepted(Some("one"), None)]);
+    gate.at(6).hear(id, 0, &[accepted(Some("late"), None)]);
+    gate.hear(id, 9, &[accepted(Some("nobody's"), None)]);
     let names = |gate: &Gate| {
         let named = gate.store.channel_references.values();
         cell(named.map(|named| {
@@ -238,7 +230,7 @@ fn names_are_noted_with_their_hops() {
     };
     assert_eq!(names(&gate), "mail/one=1.2@5 sms/late=1.0@6 sms/one=1.0@0");
     let next = gate.sent(&to(PHONE));
-    gate.hear(next, 0, &[accepted(Some("one"))]);
+    gate.hear(next, 0, &[accepted(Some("one"), None)]);
     assert_eq!(names(&gate), "mail/one=1.2@5 sms/late=1.0@6 sms/one=2.0@6");
 }
 
@@ -251,7 +243,7 @@ fn a_name_is_short_and_printable() {
     {
         let mut gate = Gate::new();
         let id = gate.sent(&to(PHONE));
-        gate.hear(id, 0, &[accepted(Some(name))]);
+        gate.hear(id, 0, &[accepted(Some(name), None)]);
         assert_eq!(gate.store.channel_references.len(), usize::from(kept));
         assert_eq!(gate.store.timeline(id).last(), Some(&"accepted"), "it has the message all the same");
         gate.revoke(id).unwrap();

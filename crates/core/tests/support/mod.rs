@@ -5,9 +5,11 @@
 // Helpers of tests may say what they expect, as tests may.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod events;
 mod gate;
 mod store;
 
+pub(crate) use events::{accepted, busy, due_at, failed, postponed, progress, unavailable, uncertain};
 pub(crate) use gate::{
     ALICE, BOB, CODE, Gate, HOUR, LOCKED, MAGIC, OTHER, OWN, Order, PHONE, PRICE, START, TWIN, WRONG, mac,
     phone, rules, to,
