@@ -7,6 +7,7 @@
 
 use aes_gcm_siv::aead::{Aead, Payload};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce};
+use chappe_core::hex::{from_hex, to_hex};
 use chappe_core::text::ChannelName;
 use chappe_core::{CodeMac, Phone, RequestId};
 use hkdf::Hkdf;
@@ -73,16 +74,10 @@ pub struct Vault {
 impl MasterKey {
     /// Reads 64 hexadecimal digits, white space around them aside.
     pub fn parse(text: &str) -> Result<MasterKey, InvalidMasterKey> {
-        let text = text.trim();
-        let mut key = Zeroizing::new([0; 32]);
-        if text.len() != 64 {
-            return Err(InvalidMasterKey);
-        }
-        for (byte, pair) in key.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| InvalidMasterKey)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| InvalidMasterKey)?;
-        }
-        Ok(MasterKey(key))
+        let text = Zeroizing::new(text.trim().to_ascii_lowercase());
+        let bytes = Zeroizing::new(from_hex(&text).ok_or(InvalidMasterKey)?);
+        let key: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| InvalidMasterKey)?;
+        Ok(MasterKey::from_bytes(*key))
     }
 
     /// The key made of these random bytes.
@@ -92,7 +87,7 @@ impl MasterKey {
 
     /// The 64 hexadecimal digits, for the file that keeps it.
     pub fn to_hex(&self) -> Zeroizing<String> {
-        Zeroizing::new(self.0.iter().map(|byte| format!("{byte:02x}")).collect())
+        Zeroizing::new(to_hex(self.0.as_slice()))
     }
 }
 
@@ -137,7 +132,7 @@ impl Vault {
 
     /// A value that tells whether a database belongs to this key, and nothing about the key.
     pub fn check_value(&self) -> String {
-        self.check.iter().map(|byte| format!("{byte:02x}")).collect()
+        to_hex(&self.check)
     }
 
     /// The digest that a token is looked up by. Since it is keyed, the time of a look-up says nothing about a token.
@@ -340,8 +335,12 @@ mod tests {
     #[test]
     fn a_master_key_is_64_hex_digits() {
         let key = MasterKey::from_bytes([0xab; 32]);
-        assert_eq!(MasterKey::parse(&format!(" {}\n", *key.to_hex())).unwrap().0, key.0);
-        for text in ["", "ab", &"zz".repeat(32), &"a".repeat(63), &"é".repeat(32)] {
+        for text in [format!(" {}\n", *key.to_hex()), key.to_hex().to_uppercase()] {
+            assert_eq!(MasterKey::parse(&text).unwrap().0, key.0);
+        }
+        for text in
+            ["", "ab", &"zz".repeat(32), &"a".repeat(63), &"a".repeat(66), &"+a".repeat(32), &"é".repeat(32)]
+        {
             assert!(MasterKey::parse(text).is_err());
         }
     }

@@ -4,6 +4,7 @@ use crate::vault::CallbackKey;
 use axum::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
 use chappe_core::RequestId;
+use chappe_core::hex::{from_hex, to_hex};
 use chappe_core::text::ChannelName;
 use std::fmt;
 
@@ -89,9 +90,7 @@ impl Callbacks {
 
     /// The path of that address below the channel's own.
     pub fn path_of_hop(&self, channel: &ChannelName, request: RequestId, hop: u8) -> String {
-        let mac: String =
-            self.key.mac(channel, request, hop).iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{request}-{hop}-{mac}")
+        format!("{request}-{hop}-{}", to_hex(&self.key.mac(channel, request, hop)))
     }
 
     /// The message that a path was made for; `None` for every path that we have not made.
@@ -101,7 +100,7 @@ impl Callbacks {
         let request = RequestId::parse(request)?;
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         let hop: u8 = digits(hop).then(|| hop.parse().ok())??;
-        let mac = (parts.next().is_none() && mac.len() == 32).then(|| unhex(mac))??;
+        let mac = (parts.next().is_none() && mac.len() == 32).then(|| from_hex(mac))??;
         self.key.verify(channel, request, hop, &mac).then_some((request, hop))
     }
 
@@ -109,16 +108,6 @@ impl Callbacks {
     pub fn are_open(&self) -> bool {
         self.base.is_some()
     }
-}
-
-/// The bytes that lower-case hexadecimal digits stand for.
-pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    let lower = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-    if !text.len().is_multiple_of(2) || !text.as_bytes().iter().all(lower) {
-        return None;
-    }
-    let pairs = text.as_bytes().chunks_exact(2).map(|pair| std::str::from_utf8(pair).ok());
-    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! The room of a rule:
 //!
 //! * values, parsed once and never invalid after: [`phone`], [`code`], [`ttl`], [`money`], [`ids`], [`time`], [`text`]
+//! * [`hex`], as which digests are written
 //! * rules over one thing: [`prefix`], [`price`], [`account`], [`limits`], [`route`], [`request`], [`ledger`], [`report`], [`statistics`]
 //! * commands over a working set: [`command`], [`book`], [`mod@decide`]
 
@@ -17,6 +18,7 @@ pub mod book;
 pub mod code;
 pub mod command;
 pub mod decide;
+pub mod hex;
 pub mod ids;
 pub mod ledger;
 pub mod limits;

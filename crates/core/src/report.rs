@@ -1,5 +1,6 @@
 //! Reports: telling the caller's server what became of a message, signed, in order, until it says 200.
 
+use crate::hex::{from_hex, to_hex};
 use crate::ids::{AccountId, ReportId, TokenId};
 use crate::request::{Delivery, Verification};
 use crate::time::Time;
@@ -127,7 +128,7 @@ pub fn signing_key(token: &str) -> [u8; 32] {
 /// decimal), a line feed and the exact bytes of the body.
 pub fn signature(token: &str, timestamp: i64, body: &[u8]) -> String {
     let digest = mac(token, &[timestamp.to_string().as_bytes(), b"\n", body]).finalize().into_bytes();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    to_hex(&digest)
 }
 
 /// The same check from the receiver's side, in time that does not depend on where a forgery goes wrong. `timestamp`
@@ -151,17 +152,6 @@ fn mac(token: &str, parts: &[&[u8]]) -> Hmac<Sha256> {
         Hmac::<Sha256>::new_from_slice(&signing_key(token)).expect("HMAC takes a key of any length");
     parts.iter().for_each(|part| mac.update(part));
     mac
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
-    rest.is_empty().then(|| bytes.collect()).flatten()
 }
 
 #[cfg(test)]

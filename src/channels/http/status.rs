@@ -3,7 +3,7 @@
 use super::answer::{AnyOf, Pointer, is_reference};
 use super::template::Template;
 use super::{Http, mask_digits};
-use crate::channels::callback::{Answer, Incoming, unhex};
+use crate::channels::callback::{Answer, Incoming};
 use crate::channels::inbox::{About, Inbox, News, NotTaken};
 use crate::secret::Secret;
 use aws_lc_rs::{constant_time, hmac};
@@ -11,6 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName};
 use base64::Engine;
 use chappe_core::ChannelEvent;
+use chappe_core::hex::from_hex;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -344,7 +345,7 @@ impl Signature {
         let shown = std::str::from_utf8(only(&incoming.headers, &self.header)?).map_err(|_| Stranger)?;
         let shown = shown.trim().strip_prefix(self.prefix.as_str()).ok_or(Stranger)?;
         let shown = match self.encoding {
-            Encoding::Hex => unhex(&shown.to_ascii_lowercase()),
+            Encoding::Hex => from_hex(&shown.to_ascii_lowercase()),
             Encoding::Base64 => base64::engine::general_purpose::STANDARD.decode(shown).ok(),
         };
         let shown = shown.ok_or(Stranger)?;

@@ -15,9 +15,9 @@ use super::records::{Progress, StoreError};
 use super::sqlite::copy::Source;
 use crate::vault::Vault;
 use chappe_core::Time;
+use chappe_core::hex::to_hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use std::path::Path;
 
 /// The two sides, as messages name them.
@@ -79,12 +79,7 @@ fn fingerprint(source: &Source, sums: &[Sum]) -> Result<String, StoreError> {
     for (name, value) in source.notes()? {
         digest.update(format!("{name:?} {value:?}\n"));
     }
-    let mut text = String::new();
-    for byte in digest.finalize() {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    Ok(text)
+    Ok(to_hex(&digest.finalize()))
 }
 
 /// Copies the SQLite database in `from` into the PostgreSQL database that `to` names, which must be empty or hold a
