@@ -1,6 +1,7 @@
 //! Calls of ours to addresses that others chose: resolved, judged, and connected to at that very address, so that no
 //! name can point inside. No redirects are followed and no proxy of the environment is used.
 
+use super::innermost;
 use axum::http::{Request, Response, Uri};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -110,13 +111,7 @@ impl Outbound {
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
         // A literal address never reaches a resolver.
         self.policy.parse_url(&request.uri().to_string()).map_err(|error| error.to_string())?;
-        self.client.request(request).await.map_err(|error| {
-            let mut reason: &dyn std::error::Error = &error;
-            while let Some(source) = reason.source() {
-                reason = source;
-            }
-            reason.to_string()
-        })
+        self.client.request(request).await.map_err(|error| innermost(&error))
     }
 }
 

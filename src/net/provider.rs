@@ -4,6 +4,7 @@
 //! What matters most is what is known after a call that failed: whether the request may have reached the provider. A
 //! message that may have been taken is never handed over a second time.
 
+use super::innermost;
 use axum::http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderValue, Request, Response, Uri};
@@ -14,7 +15,6 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use std::collections::VecDeque;
-use std::error::Error;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -259,13 +259,4 @@ async fn collect(answer: Response<hyper::body::Incoming>) -> Result<Response<Byt
     let body = Limited::new(body, BODY_MAX_BYTES).collect().await;
     let body = body.map_err(|error| innermost(&*error))?.to_bytes();
     Ok(Response::from_parts(parts, body))
-}
-
-/// What an error comes down to.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut reason = error;
-    while let Some(source) = reason.source() {
-        reason = source;
-    }
-    reason.to_string()
 }

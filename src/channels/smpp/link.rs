@@ -1,9 +1,9 @@
 //! How an SMPP session dials: TCP, or TLS over it.
 
 use super::settings::{InvalidSmpp, SmppSettings};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use crate::net::roots::roots_of;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use std::future::Future;
 use std::io;
 use std::path::Path;
@@ -41,22 +41,10 @@ impl Tls {
     pub(super) fn new(host: &str, roots: &Path) -> Result<Tls, InvalidSmpp> {
         let name = ServerName::try_from(host.to_owned());
         let name = name.map_err(|_| InvalidSmpp::Address(host.to_owned()))?;
-        let mut store = RootCertStore::empty();
-        if roots.as_os_str().is_empty() {
-            store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        } else {
-            let unusable = |why: &dyn std::fmt::Display| {
-                InvalidSmpp::Roots(roots.display().to_string(), why.to_string())
-            };
-            for certificate in CertificateDer::pem_file_iter(roots).map_err(|error| unusable(&error))? {
-                let certificate = certificate.map_err(|error| unusable(&error))?;
-                store.add(certificate).map_err(|error| unusable(&error))?;
-            }
-            if store.is_empty() {
-                return Err(unusable(&"there is no certificate in it"));
-            }
-        }
-        let config = ClientConfig::builder().with_root_certificates(store).with_no_client_auth();
+        let file = Some(roots).filter(|file| !file.as_os_str().is_empty());
+        let believed =
+            roots_of(file).map_err(|error| InvalidSmpp::Roots(roots.display().to_string(), error))?;
+        let config = ClientConfig::builder().with_root_certificates(believed).with_no_client_auth();
         Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name })
     }
 }

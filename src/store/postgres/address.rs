@@ -1,13 +1,14 @@
 //! The database URL: where the server is, how to log in, and whom to trust.
 
+use crate::net::roots::roots_of;
 use crate::store::records::StoreError;
 use percent_encoding::percent_decode_str;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::Config;
@@ -127,7 +128,10 @@ fn tls(verified: bool, roots: Option<&str>) -> Result<MakeRustlsConnect, StoreEr
         .with_safe_default_protocol_versions()
         .map_err(|error| StoreError::Other(error.to_string()))?;
     let config = if verified {
-        let roots = Arc::new(roots_of(roots)?);
+        let file = roots.filter(|file| *file != "system");
+        let unusable =
+            |error| StoreError::Address(format!("sslrootcert {}: {error}", file.unwrap_or_default()));
+        let roots = Arc::new(roots_of(file.map(Path::new)).map_err(unusable)?);
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
         let verifier = verifier.map_err(|error| StoreError::Address(format!("sslrootcert: {error}")))?;
         builder.with_webpki_verifier(verifier).with_no_client_auth()
@@ -135,20 +139,6 @@ fn tls(verified: bool, roots: Option<&str>) -> Result<MakeRustlsConnect, StoreEr
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))).with_no_client_auth()
     };
     Ok(MakeRustlsConnect::new(config))
-}
-
-/// The certificates of `file`, or those that browsers trust.
-fn roots_of(file: Option<&str>) -> Result<RootCertStore, StoreError> {
-    let Some(file) = file.filter(|file| *file != "system") else {
-        return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
-    };
-    let unusable =
-        |error: &dyn std::fmt::Display| StoreError::Address(format!("sslrootcert {file}: {error}"));
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unusable(&error))? {
-        roots.add(certificate.map_err(|error| unusable(&error))?).map_err(|error| unusable(&error))?;
-    }
-    Ok(roots)
 }
 
 /// Encrypts without asking whom one speaks to: what `sslmode=prefer` and `sslmode=require` mean.
@@ -236,5 +226,7 @@ mod tests {
         }
         assert!(refusal("postgres://db/x?sslmode=verify-ca").contains("verify-full"));
         assert!(refusal("postgres://db/x?sslrootcert=/no/such/file").contains("/no/such/file"));
+        let empty = "sslrootcert /dev/null: there is no certificate in it";
+        assert!(refusal("postgres://db/x?sslrootcert=/dev/null").contains(empty));
     }
 }
