@@ -4,6 +4,7 @@ use crate::vault::CallbackKey;
 use axum::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
 use chappe_core::RequestId;
+use chappe_core::book::Job;
 use chappe_core::hex::{from_hex, to_hex};
 use chappe_core::text::ChannelName;
 use std::fmt;
@@ -86,6 +87,11 @@ impl Callbacks {
     /// The address for what becomes of the message of this hop. Nobody can guess it: whoever calls it was given it.
     pub fn url_of_hop(&self, channel: &ChannelName, request: RequestId, hop: u8) -> Option<String> {
         self.url(channel, &self.path_of_hop(channel, request, hop))
+    }
+
+    /// The address that goes out with a message, where the provider is wanted to call back.
+    pub fn url_with(&self, wanted: bool, job: &Job) -> Option<String> {
+        wanted.then(|| self.url_of_hop(&job.channel, job.request, job.hop)).flatten()
     }
 
     /// The path of that address below the channel's own.

@@ -71,7 +71,7 @@ impl Gateway {
             // Request ids are no secret, and another house may have drawn the same: this is ours alone.
             message = message.idempotency_key(self.callbacks.path_of_hop(&self.name, job.request, job.hop));
         }
-        if let Some(url) = self.callback_url(job) {
+        if let Some(url) = self.callbacks.url_with(self.settings.callbacks, job) {
             message = message.callback_url(url);
         }
         let passed = job.sender.as_ref().filter(|_| self.settings.pass_sender);
@@ -100,12 +100,6 @@ impl Gateway {
             }
             Err(error) => vec![said::of_failed_question(Errand::Poll, &error)],
         }
-    }
-
-    /// Where the upstream tells what becomes of a message, if it is to.
-    fn callback_url(&self, job: &Job) -> Option<String> {
-        let wanted = self.settings.callbacks;
-        wanted.then(|| self.callbacks.url_of_hop(&self.name, job.request, job.hop)).flatten()
     }
 
     /// When the upstream is to be asked again of a message that it has got so far with.

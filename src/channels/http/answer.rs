@@ -178,9 +178,7 @@ pub(super) fn judge(
     let meaning = rule.map_or_else(|| usual(settings, status, answer.headers()), |rule| rule.means);
     let words = settings.reason.iter().find_map(|pointer| pointer.find(&json)).map(|words| scrub(&words));
     let reason = match words {
-        Some(words) => {
-            format!("it answered {status}: {}", words.chars().take(REASON_MAX_CHARS).collect::<String>())
-        }
+        Some(words) => format!("it answered {status}: {}", shortened(&words)),
         None => format!("it answered {status}"),
     };
     let asked = retry_after(answer.headers());
@@ -200,6 +198,11 @@ pub(super) fn judge(
         Meaning::Uncertain => ChannelEvent::Uncertain { reason },
     };
     vec![event]
+}
+
+/// As much of a provider's words about a failure as is shown.
+pub(super) fn shortened(words: &str) -> String {
+    words.chars().take(REASON_MAX_CHARS).collect()
 }
 
 /// What an answer means that the operator did not describe.

@@ -73,7 +73,7 @@ impl Http {
             code: code.expose().to_owned(),
             from: self.settings.from.clone(),
             id: format!("{}-{}", job.request, job.hop),
-            callback_url: self.callback_url(job),
+            callback_url: self.callbacks.url_with(self.settings.callbacks, job),
             ttl_s: job.until.since(job.asked_at).as_secs().max(1),
         };
         let request = match self.request(&values) {
@@ -89,11 +89,6 @@ impl Http {
                 vec![ChannelEvent::Uncertain { reason: failure.to_string() }]
             }
         }
-    }
-
-    fn callback_url(&self, job: &Job) -> Option<String> {
-        let wanted = self.settings.callbacks;
-        wanted.then(|| self.callbacks.url_of_hop(&self.name, job.request, job.hop)).flatten()
     }
 
     fn request(&self, values: &Values) -> Result<Request<Bytes>, &'static str> {

@@ -1,6 +1,6 @@
 //! What a provider tells of a message later, at the address that it was given for that.
 
-use super::answer::{AnyOf, Pointer, is_reference};
+use super::answer::{AnyOf, Pointer, is_reference, shortened};
 use super::template::Template;
 use super::{Http, mask_digits};
 use crate::channels::callback::{Answer, Incoming};
@@ -22,8 +22,6 @@ const ITEMS_MAX: usize = 200;
 const ACCOUNT_WIDE: &str = "status";
 /// The shortest secret that callbacks may be known by, in bytes.
 const SECRET_MIN_BYTES: usize = 16;
-/// The longest word of a provider about a failure that is shown, in characters.
-const REASON_MAX_CHARS: usize = 120;
 
 /// What callbacks look like.
 #[derive(Clone)]
@@ -258,7 +256,7 @@ impl CallbackSettings {
         } else if self.failed.has(&status) {
             let words: Vec<_> = self.reason.iter().filter_map(|field| field.find(fields, json)).collect();
             let words = std::iter::once(status).chain(words).collect::<Vec<_>>().join(", ");
-            let words: String = mask_digits(&words).chars().take(REASON_MAX_CHARS).collect();
+            let words = shortened(&mask_digits(&words));
             ChannelEvent::Failed { reason: format!("the provider reports: {words}") }
         } else {
             return Ok(None);
