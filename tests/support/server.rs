@@ -19,7 +19,7 @@ use chappe::work::Workers;
 use chappe::{api, console};
 use chappe_core::ledger::Kind;
 use chappe_core::{AccountId, Command, Keys, Mode, Money, Phone, RequestId, Time, decide};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -437,20 +437,40 @@ impl Server {
 
     /// Waits until the timeline of a request holds an event of this name.
     pub(crate) async fn until(&self, request: &str, event: &str) {
+        let named = |line: &String| line.split(' ').next() == Some(event);
+        self.until_told(request, event, |timeline| timeline.iter().any(named)).await;
+    }
+
+    /// Waits until the timeline of a request is as it is to be, which is `what`. Returns it.
+    pub(crate) async fn until_told(
+        &self,
+        request: &str,
+        what: &str,
+        ready: impl Fn(&[String]) -> bool,
+    ) -> Vec<String> {
         // Listening comes before looking, so that nothing falls in between.
         let mut changed = self.app.changed.subscribe();
-        let id = RequestId::parse(request).unwrap();
-        let happened = async {
+        let told = async {
             loop {
-                let row = self.reader().request(id).await.unwrap().unwrap();
-                if row.timeline.lines().any(|line| line.split(' ').nth(1) == Some(event)) {
-                    return;
+                let timeline = self.timeline(request).await;
+                if ready(&timeline) {
+                    return timeline;
                 }
                 // Having missed changes is as good as having heard one.
                 let _ = changed.recv().await;
             }
         };
-        must(&format!("{request} to be {event}"), happened).await;
+        must(&format!("{request} to be {what}"), told).await
+    }
+
+    /// Where a request stands on the wire.
+    pub(crate) async fn status(&self, request: &str) -> Value {
+        self.api("checkVerificationStatus", json!({ "request_id": request })).await.result()
+    }
+
+    /// The delivery status of a request on the wire.
+    pub(crate) async fn delivery(&self, request: &str) -> String {
+        self.status(request).await["delivery_status"]["status"].as_str().unwrap().to_owned()
     }
 
     /// The timeline of a request: names and details.

@@ -51,11 +51,6 @@ fn channels<const N: usize>(
     }
 }
 
-async fn status(server: &Server, request: &str) -> String {
-    let answer = server.api("checkVerificationStatus", json!({"request_id": request})).await.result();
-    answer["delivery_status"]["status"].as_str().unwrap().to_owned()
-}
-
 #[tokio::test]
 async fn a_third_hop_delivers_what_the_first_never_confirms_and_the_second_rejects() {
     let mut receiver = Receiver::start(|_| Reply::Status("200 OK")).await;
@@ -71,10 +66,10 @@ async fn a_third_hop_delivers_what_the_first_never_confirms_and_the_second_rejec
     let order = json!({"phone_number": PHONE, "code": "1234", "ttl": 300, "callback_url": receiver.url()});
     let request = server.send_until(order, "accepted").await;
     server.advance(Duration::from_secs(29));
-    assert_eq!(status(&server, &request).await, "sent");
+    assert_eq!(server.delivery(&request).await, "sent");
     server.advance(Duration::from_secs(1));
     server.until(&request, "delivered").await;
-    assert_eq!(status(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
 
     // The first one says so after all: it is noted, and nothing else.
     let said = News::Said { about: About::Reference("b1".to_owned()), events: vec![ChannelEvent::Delivered] };
@@ -108,7 +103,7 @@ async fn a_message_that_every_hop_refuses_is_refunded_at_once() {
     let server = Server::start(channels(&["bot:30", "sms"], [("bot", refuse()), ("sms", refuse())])).await;
     let request =
         server.send_until(json!({"phone_number": PHONE, "code": "1234", "ttl": 60}), "refunded").await;
-    assert_eq!(status(&server, &request).await, "expired");
+    assert_eq!(server.delivery(&request).await, "expired");
     assert_eq!(server.balance().await.to_string(), "100");
 }
 
@@ -183,17 +178,11 @@ async fn a_channel_that_was_not_asked_is_not_in_order_again() {
         };
     inbox.put(subscribed()).await.unwrap();
     let request = server.send_until(json!({"phone_number": PHONE, "code": "1234"}), "postponed").await;
-    let faults = async |count: usize| {
-        let mut changed = server.app.changed.subscribe();
-        while server.timeline(&request).await.iter().filter(|line| line.starts_with("postponed")).count()
-            < count
-        {
-            must("a fault", changed.recv()).await.unwrap();
-        }
-    };
     for count in 2..=4 {
         server.advance(Duration::from_secs(1));
-        faults(count).await;
+        let postponed = |line: &&String| line.starts_with("postponed");
+        let again = |timeline: &[String]| timeline.iter().filter(postponed).count() == count;
+        server.until_told(&request, "postponed again", again).await;
     }
     assert_eq!(left_alone_for(), Duration::from_secs(1));
     inbox.put(News::Unsubscribed { chat_id: 77 }).await.unwrap();
@@ -224,7 +213,7 @@ async fn what_a_channel_hears_counts_once_it_is_durable() {
         "another channel's"
     );
     sms.put(about("abc")).await.unwrap();
-    assert_eq!(status(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
     sms.put(about("abc")).await.unwrap();
     let late = server.timeline(&request).await.iter().filter(|line| *line == "late_confirmation sms").count();
     assert_eq!(late, 1, "told twice, counted once");
@@ -250,7 +239,7 @@ async fn a_channel_does_not_speak_for_another_one() {
         for (channel, hop) in [("sms", 0), ("bot", 1), ("voice", 0), ("voice", 1), ("bot", 2)] {
             // It is taken, so that nobody tells it for ever.
             server.app.inbox(name(channel)).put(said(hop, &event)).await.unwrap();
-            assert_eq!(status(&server, &request).await, "sent", "{channel} of hop {hop}: {event:?}");
+            assert_eq!(server.delivery(&request).await, "sent", "{channel} of hop {hop}: {event:?}");
         }
     }
     assert_eq!(server.timeline(&request).await, timeline);
@@ -258,7 +247,7 @@ async fn a_channel_does_not_speak_for_another_one() {
         assert_eq!(server.reader().message_of(&name(channel), "theirs").await.unwrap(), None);
     }
     server.app.inbox(name("bot")).put(said(0, &ChannelEvent::Delivered)).await.unwrap();
-    assert_eq!(status(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
 }
 
 /// An SMS that is never confirmed may be in the person's hand when the call after it fails.
@@ -276,7 +265,7 @@ async fn the_code_of_an_earlier_hop_still_works_when_the_last_one_fails() {
     server.advance(Duration::from_secs(60));
     for request in [&entered, &waited_for, &given_up] {
         server.until(request, "failed").await;
-        assert_eq!(status(&server, request).await, "sent");
+        assert_eq!(server.delivery(request).await, "sent");
     }
     let checked = server.api("checkVerificationStatus", json!({"request_id": entered, "code": "1234"})).await;
     assert_eq!(checked.result()["verification_status"]["status"], "code_valid");
@@ -286,9 +275,9 @@ async fn the_code_of_an_earlier_hop_still_works_when_the_last_one_fails() {
         events: vec![event],
     };
     sms.put(said(&entered, ChannelEvent::Delivered)).await.unwrap();
-    assert_eq!(status(&server, &entered).await, "delivered");
+    assert_eq!(server.delivery(&entered).await, "delivered");
     sms.put(said(&given_up, failed("not reached"))).await.unwrap();
-    assert_eq!(status(&server, &given_up).await, "expired");
+    assert_eq!(server.delivery(&given_up).await, "expired");
     server.advance(Duration::from_secs(240));
     server.until(&waited_for, "refunded").await;
     assert_eq!(server.balance().await.to_string(), "99.99", "one of three was delivered");
@@ -389,7 +378,7 @@ async fn a_stop_leaves_nothing_uncertain() {
         go_on.add_permits(1);
     };
     tokio::join!(server.finish_workers(), release);
-    assert_eq!(status(&server, &first).await, "delivered");
+    assert_eq!(server.delivery(&first).await, "delivered");
     assert_eq!(server.timeline(&second).await, ["charged 0.01", "sent sms"]);
     let mut next = crate::support::Setup::dev();
     setup(always(vec![accepted("t"), ChannelEvent::Delivered]))(&mut next);

@@ -2,7 +2,7 @@
 
 use super::double::{Double, Play};
 use super::upstream::Upstream;
-use super::{START, has, route, server, settings, timeline, wait_for};
+use super::{START, has, route, server, settings, wait_for};
 use crate::support::Setup;
 use serde_json::json;
 use std::time::Duration;
@@ -71,7 +71,7 @@ async fn every_answer_is_taken_for_what_it_says_and_no_more() {
         let end = if said.starts_with("failed") { "delivered" } else { "uncertain" };
         let request =
             server.send_until(json!({ "phone_number": "+391234567890", "code": "4711" }), end).await;
-        has(&timeline(&server, &request).await, said);
+        has(&server.timeline(&request).await, said);
         assert_eq!(double.calls("sendVerificationMessage").len(), 1, "{said}");
     }
 }
@@ -82,7 +82,7 @@ async fn an_upstream_that_says_nothing_leaves_the_message_uncertain() {
     let server = server(&double.base_url(), &["upstream"], json!({ "timeout_s": 1 })).await;
     let message = json!({ "phone_number": "+391234567890", "code": "4711", "ttl": 60 });
     let request = server.send_until(message, "uncertain").await;
-    has(&timeline(&server, &request).await, "uncertain upstream the upstream did not answer in time");
+    has(&server.timeline(&request).await, "uncertain upstream the upstream did not answer in time");
     // Nobody is asked to take it twice, and its end is that of its ttl.
     server.advance(60 * SECOND);
     server.until(&request, "refunded").await;
@@ -138,7 +138,7 @@ async fn a_refusal_after_a_lost_answer_is_no_answer_to_what_was_lost() {
     let message = json!({ "phone_number": "+391234567890", "code": "4711" });
     let request = server.send_until(message, "accepted").await;
     wait_for(&server, &request, "delivered", 3 * SECOND).await;
-    has(&timeline(&server, &request).await, "delivered upstream");
+    has(&server.timeline(&request).await, "delivered upstream");
     assert_eq!(upstream.messages().await.len(), 1);
 }
 
@@ -162,7 +162,7 @@ async fn a_crash_between_the_hand_over_and_its_record_sends_nothing_twice() {
     // A lease that lapses says that whoever held it is gone.
     let second = home.serve(through(&upstream.base_url(), START + 31)).await;
     second.until(&request, "uncertain").await;
-    has(&timeline(&second, &request).await, "uncertain upstream the hand-over was interrupted");
+    has(&second.timeline(&request).await, "uncertain upstream the hand-over was interrupted");
     second.advance(120 * SECOND);
     second.until(&request, "refunded").await;
     assert_eq!(upstream.messages().await.len(), 1, "once, and never again");
@@ -184,7 +184,7 @@ async fn questions_that_are_not_answered_are_asked_again() {
     let request = server.send_until(message, "accepted").await;
     wait_for(&server, &request, "postponed", 3 * SECOND).await;
     has(
-        &timeline(&server, &request).await,
+        &server.timeline(&request).await,
         "postponed upstream the upstream: the answer is not one of the Gateway",
     );
     assert_eq!(upstream.messages().await.len(), 1);
@@ -205,9 +205,6 @@ async fn a_message_that_the_upstream_has_forgotten_is_uncertain_and_not_asked_fo
     wait_for(&server, &request, "uncertain", 3 * SECOND).await;
     server.advance(60 * SECOND);
     server.until(&request, "failed").await;
-    has(
-        &timeline(&server, &request).await,
-        "failed upstream the upstream does not know the message any more",
-    );
+    has(&server.timeline(&request).await, "failed upstream the upstream does not know the message any more");
     assert_eq!(double.calls("sendVerificationMessage").len(), 1);
 }

@@ -7,12 +7,12 @@ mod reports;
 mod stories;
 mod upstream;
 
-use crate::support::{Server, Setup, must};
+use crate::support::{Server, Setup};
 use chappe::channels::route::{Line, Routes};
 use chappe::channels::scripted::Scripted;
 use chappe::channels::{ChannelSettings, Errand, Said};
+use chappe_core::ChannelEvent;
 use chappe_core::text::ChannelName;
-use chappe_core::{ChannelEvent, RequestId};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -50,12 +50,6 @@ async fn server(base_url: &str, hops: &[&str], more: Value) -> Server {
     .await
 }
 
-/// The lines of a request's timeline, without their times.
-async fn timeline(server: &Server, request: &str) -> Vec<String> {
-    let row = server.reader().request(RequestId::parse(request).unwrap()).await.unwrap().unwrap();
-    row.timeline.lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
-}
-
 /// The timeline must hold a line that begins like this.
 #[track_caller]
 fn has(timeline: &[String], line: &str) {
@@ -74,23 +68,12 @@ async fn wait_for(server: &Server, request: &str, event: &str, step: Duration) {
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
         }
     }
-    panic!("{request} is never {event}: {:#?}", timeline(server, request).await);
+    panic!("{request} is never {event}: {:#?}", server.timeline(request).await);
 }
 
 /// Waits until so many lines of the timeline begin like this.
 async fn until_lines(server: &Server, request: &str, line: &str, count: usize) {
-    // Listening comes before looking, so that nothing falls in between.
-    let mut changed = server.app.changed.subscribe();
-    let happened = async {
-        while timeline(server, request).await.iter().filter(|found| found.starts_with(line)).count() < count {
-            // Having missed changes is as good as having heard one.
-            let _ = changed.recv().await;
-        }
-    };
-    must(&format!("{count} lines of {line:?}"), happened).await;
-}
-
-/// Where a request stands on the wire.
-async fn status(server: &Server, request: &str) -> Value {
-    server.api("checkVerificationStatus", json!({ "request_id": request })).await.result()
+    let enough =
+        |timeline: &[String]| timeline.iter().filter(|found| found.starts_with(line)).count() >= count;
+    server.until_told(request, &format!("{line:?}, {count} times"), enough).await;
 }

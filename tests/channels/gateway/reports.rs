@@ -3,7 +3,7 @@
 
 use super::double::{Call, Double, Play};
 use super::upstream::Upstream;
-use super::{START, has, route, settings, status, timeline};
+use super::{START, has, route, settings};
 use crate::process::TOKEN;
 use crate::support::{Answer, Request, Server};
 use chappe::env::Random;
@@ -97,7 +97,7 @@ async fn reports_tell_what_became_of_a_message() {
     server.until(&request, "delivered").await;
     upstream.happen("read").await;
     server.until(&request, "read").await;
-    assert_eq!(status(&server, &request).await["delivery_status"]["status"], "read");
+    assert_eq!(server.status(&request).await["delivery_status"]["status"], "read");
     let report = face.report(0).await;
     assert_eq!(report.body["payload"], format!("{request}-0"));
     assert!(report.method.starts_with(&format!("channels/upstream/{request}-0-")), "{}", report.method);
@@ -112,7 +112,7 @@ async fn a_report_that_it_expired_there_refunds_here_or_gives_the_next_hop_its_t
             server.send_until(json!({ "phone_number": "+9996630001", "code": "4711" }), "accepted").await;
         upstream.happen("failed").await;
         server.until(&request, end).await;
-        has(&timeline(&server, &request).await, "failed upstream it expired at the upstream");
+        has(&server.timeline(&request).await, "failed upstream it expired at the upstream");
         assert_eq!(upstream.balance().await, "100");
     }
 }
@@ -142,11 +142,11 @@ async fn a_report_that_comes_again_changes_nothing() {
     server.until(&request, "delivered").await;
     upstream.happen("read").await;
     server.until(&request, "read").await;
-    let (delivered, before) = (Report::from(&face.report(0).await), status(&server, &request).await);
+    let (delivered, before) = (Report::from(&face.report(0).await), server.status(&request).await);
     for _ in 0..3 {
         assert_eq!(delivered.send(&server).await.status, 200);
     }
-    assert_eq!(status(&server, &request).await, before, "an old report says nothing new");
+    assert_eq!(server.status(&request).await, before, "an old report says nothing new");
 }
 
 #[tokio::test]
@@ -157,14 +157,14 @@ async fn a_late_confirmation_of_an_earlier_hop_is_recorded_and_changes_nothing()
     let request = server.send_until(message, "accepted").await;
     server.advance(Duration::from_secs(40));
     server.until(&request, "delivered").await;
-    let (before, at_first) = (status(&server, &request).await, timeline(&server, &request).await);
+    let (before, at_first) = (server.status(&request).await, server.timeline(&request).await);
     assert_eq!(at_first.last().unwrap(), "delivered other");
     has(&at_first, "unconfirmed upstream");
     upstream.happen("delivered").await;
     server.until(&request, "late_confirmation").await;
-    let lines = timeline(&server, &request).await;
+    let lines = server.timeline(&request).await;
     assert_eq!(lines, [at_first, vec!["late_confirmation upstream".to_owned()]].concat());
-    assert_eq!(status(&server, &request).await, before);
+    assert_eq!(server.status(&request).await, before);
     assert_eq!(server.balance().await.to_string(), "99.99");
 }
 
@@ -182,7 +182,7 @@ async fn what_is_forged_changes_nothing_and_is_told_nothing() {
     let of =
         |request: &str| if one.method.contains(request) { Report::from(&one) } else { Report::from(&two) };
     let (genuine, of_neighbour) = (of(&request), of(&neighbour));
-    let before = (timeline(&server, &request).await, timeline(&server, &neighbour).await);
+    let before = (server.timeline(&request).await, server.timeline(&neighbour).await);
     let money = server.balance().await;
 
     let edited = |from: &str, to: &str| Report { body: genuine.body.replace(from, to), ..genuine.clone() };
@@ -243,13 +243,13 @@ async fn what_is_forged_changes_nothing_and_is_told_nothing() {
         let refused = (400..500).contains(&answer.status) || answer.error() == "UNKNOWN_METHOD";
         assert!(refused, "{}: {report:#?}", answer.status);
     }
-    assert_eq!((timeline(&server, &request).await, timeline(&server, &neighbour).await), before);
+    assert_eq!((server.timeline(&request).await, server.timeline(&neighbour).await), before);
     assert_eq!(server.balance().await, money);
 
     // The genuine one is as good as ever.
     assert_eq!(genuine.send(&server).await.status, 200);
     server.until(&request, "delivered").await;
-    assert_eq!(timeline(&server, &neighbour).await, before.1);
+    assert_eq!(server.timeline(&neighbour).await, before.1);
 }
 
 #[tokio::test]
@@ -261,13 +261,13 @@ async fn a_word_that_nobody_knows_is_heard_and_means_nothing() {
     let request = server.send_until(message, "accepted").await;
     upstream.advance(10).await;
     let genuine = Report::from(&face.report(0).await);
-    let before = timeline(&server, &request).await;
+    let before = server.timeline(&request).await;
     for word in ["sent", "teleported"] {
         let body = genuine.body.replace("delivered", word);
         let report = Report { body, ..genuine.clone() }.signed(TOKEN);
         assert_eq!(report.send(&server).await.status, 200, "{word}");
     }
-    assert_eq!(timeline(&server, &request).await, before);
+    assert_eq!(server.timeline(&request).await, before);
 }
 
 /// Reports that do not come cost nothing but time: the upstream is asked all the same, only less often.
@@ -281,7 +281,7 @@ async fn what_is_not_told_is_asked_for() {
     upstream.advance(10).await;
     server.advance(Duration::from_secs(29));
     face.report(0).await;
-    assert_eq!(status(&server, &request).await["delivery_status"]["status"], "sent");
+    assert_eq!(server.status(&request).await["delivery_status"]["status"], "sent");
     server.advance(Duration::from_secs(1));
     server.until(&request, "delivered").await;
 }

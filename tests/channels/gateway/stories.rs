@@ -2,7 +2,7 @@
 
 use super::double::{Double, Play};
 use super::upstream::Upstream;
-use super::{has, server, status, timeline, until_lines, wait_for};
+use super::{has, server, until_lines, wait_for};
 use serde_json::json;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn sent_delivered_read_and_verified() {
 
     upstream.advance(10).await;
     wait_for(&server, &request, "delivered", 3 * SECOND).await;
-    assert_eq!(status(&server, &request).await["delivery_status"]["status"], "delivered");
+    assert_eq!(server.status(&request).await["delivery_status"]["status"], "delivered");
     upstream.happen("read").await;
     wait_for(&server, &request, "read", 10 * SECOND).await;
     let judged =
@@ -62,7 +62,7 @@ async fn a_delivered_message_is_asked_about_seldom_and_said_to_be_so_once() {
     }
     upstream.happen("read").await;
     wait_for(&server, &request, "read", 30 * SECOND).await;
-    let lines = timeline(&server, &request).await;
+    let lines = server.timeline(&request).await;
     assert!(!lines.iter().any(|line| line.starts_with("late_confirmation")), "{lines:#?}");
 }
 
@@ -87,10 +87,10 @@ async fn what_was_delivered_there_meanwhile_is_not_said_to_be_withdrawn() {
     upstream.happen("delivered").await;
     server.api("revokeVerificationMessage", json!({ "request_id": request })).await.result();
     server.until(&request, "failed").await;
-    let lines = timeline(&server, &request).await;
+    let lines = server.timeline(&request).await;
     has(&lines, "late_confirmation upstream");
     has(&lines, "failed upstream it had been delivered already");
-    assert_eq!(status(&server, &request).await["delivery_status"]["status"], "revoked");
+    assert_eq!(server.status(&request).await["delivery_status"]["status"], "revoked");
 }
 
 #[tokio::test]
@@ -148,10 +148,10 @@ async fn expired_there_first_is_expired_and_refunded_here() {
     upstream.advance(600).await;
     wait_for(&server, &request, "refunded", 3 * SECOND).await;
     has(
-        &timeline(&server, &request).await,
+        &server.timeline(&request).await,
         "failed upstream it expired at the upstream, which gave the fee back",
     );
-    assert_eq!(status(&server, &request).await["delivery_status"]["status"], "expired");
+    assert_eq!(server.status(&request).await["delivery_status"]["status"], "expired");
     assert_eq!(server.balance().await.to_string(), "100");
     assert_eq!(upstream.balance().await, "100");
 }
@@ -164,7 +164,7 @@ async fn what_it_says_has_failed_goes_to_the_next_hop() {
     let request = server.send_until(message, "accepted").await;
     upstream.happen("failed").await;
     wait_for(&server, &request, "delivered", 3 * SECOND).await;
-    has(&timeline(&server, &request).await, "delivered other");
+    has(&server.timeline(&request).await, "delivered other");
     assert_eq!(server.balance().await.to_string(), "99.99");
     assert_eq!(upstream.balance().await, "100");
 }
@@ -180,7 +180,7 @@ async fn an_upstream_has_no_longer_than_its_hop() {
     assert_eq!(expires_in, 40);
     server.advance(40 * SECOND);
     server.until(&request, "delivered").await;
-    has(&timeline(&server, &request).await, "unconfirmed upstream");
+    has(&server.timeline(&request).await, "unconfirmed upstream");
     assert_eq!(server.balance().await.to_string(), "99.99");
 }
 
@@ -190,7 +190,7 @@ async fn a_hop_without_the_time_that_an_upstream_needs_is_passed_over() {
     let server = server(&upstream.base_url(), &["upstream:29", "other"], json!({})).await;
     let request =
         server.send_until(json!({ "phone_number": "+391234567890", "code": "4711" }), "delivered").await;
-    has(&timeline(&server, &request).await, "failed upstream too little time left");
+    has(&server.timeline(&request).await, "failed upstream too little time left");
     assert!(upstream.messages().await.is_empty());
 }
 
@@ -202,7 +202,7 @@ async fn an_unreachable_number_goes_to_the_next_hop_or_is_refunded() {
     {
         let server = server(&upstream.base_url(), hops, json!({})).await;
         let request = server.send_until(message.clone(), end.split(' ').next().unwrap()).await;
-        let lines = timeline(&server, &request).await;
+        let lines = server.timeline(&request).await;
         has(&lines, "failed upstream the upstream cannot reach the number");
         has(&lines, end);
     }
@@ -223,7 +223,7 @@ async fn patience_that_is_asked_for_is_had_as_long_as_it_helps() {
         server.advance(5 * SECOND);
     }
     server.until(&request, "refunded").await;
-    let lines = timeline(&server, &request).await;
+    let lines = server.timeline(&request).await;
     has(&lines, "failed upstream the upstream asks for 5 s of patience, which is longer than there is");
 }
 
@@ -234,13 +234,13 @@ async fn without_money_there_the_next_hop_has_its_turn_and_a_last_hop_waits() {
     let message = json!({ "phone_number": "+391234567890", "code": "4711" });
     first.send_until(message.clone(), "accepted").await;
     let request = first.send_until(message.clone(), "delivered").await;
-    let lines = timeline(&first, &request).await;
+    let lines = first.timeline(&request).await;
     has(&lines, "failed upstream the account at the upstream has no money left");
     has(&lines, "delivered other");
 
     let last = server(&upstream.base_url(), &["upstream"], json!({})).await;
     let request = last.send_until(message, "postponed").await;
-    has(&timeline(&last, &request).await, "postponed upstream the account at the upstream has no money left");
+    has(&last.timeline(&request).await, "postponed upstream the account at the upstream has no money left");
     upstream.operate("credit dev 1");
     wait_for(&last, &request, "delivered", 10 * SECOND).await;
     assert_eq!(last.balance().await.to_string(), "99.99");
@@ -253,7 +253,7 @@ async fn a_token_that_is_no_good_says_so_to_the_operator() {
         server(&upstream.base_url(), &["upstream", "other"], json!({ "token": "wrong-token" })).await;
     let request =
         server.send_until(json!({ "phone_number": "+391234567890", "code": "4711" }), "delivered").await;
-    let lines = timeline(&server, &request).await;
+    let lines = server.timeline(&request).await;
     has(&lines, "failed upstream the upstream does not know the token");
     assert!(!lines.join("\n").contains("wrong-token"));
 }
@@ -286,7 +286,7 @@ async fn an_upstream_that_is_down_is_done_without_or_waited_for() {
     upstream.kill();
     let message = json!({ "phone_number": "+391234567890", "code": "4711" });
     let request = first.send_until(message.clone(), "delivered").await;
-    has(&timeline(&first, &request).await, "failed upstream the upstream cannot be reached");
+    has(&first.timeline(&request).await, "failed upstream the upstream cannot be reached");
     let request = last.send_until(message, "postponed").await;
     upstream.start_again().await;
     wait_for(&last, &request, "delivered", SECOND).await;
@@ -301,7 +301,7 @@ async fn an_upstream_that_restarts_in_the_middle_tells_what_became_of_its_messag
     let request = server.send_until(message, "accepted").await;
     upstream.kill();
     wait_for(&server, &request, "postponed", 3 * SECOND).await;
-    has(&timeline(&server, &request).await, "postponed upstream the upstream cannot be reached");
+    has(&server.timeline(&request).await, "postponed upstream the upstream cannot be reached");
     upstream.start_again().await;
     upstream.happen("delivered").await;
     wait_for(&server, &request, "delivered", 3 * SECOND).await;

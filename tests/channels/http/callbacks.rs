@@ -1,7 +1,7 @@
 //! Callbacks: who is believed, and what an attacker gets.
 
 use super::double::{PUBLIC_URL, Provider};
-use super::lives::{delivery, order, route, tell};
+use super::lives::{order, route, tell};
 use crate::support::{Request, Server};
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -69,7 +69,7 @@ async fn whoever_was_not_given_an_address_is_told_the_same_always() {
         answers.iter().filter(|(_, status, text)| (*status, text.as_str()) != (403, "Forbidden\n")).collect();
     assert!(believed.is_empty(), "{believed:?}");
     for request in [&request, &other] {
-        assert_eq!(delivery(&server, request).await, "sent");
+        assert_eq!(server.delivery(request).await, "sent");
     }
     assert_eq!(server.timeline(&request).await.len(), 3);
 }
@@ -96,7 +96,7 @@ async fn what_cannot_be_read_changes_nothing() {
     }
     assert_eq!(server.call(&Request::get(&callback)).await.status, 400, "GET may tell, and told nothing");
     assert_eq!(server.call(&Request::post("/channels/sms")).await.error(), "UNKNOWN_METHOD");
-    assert_eq!(delivery(&server, &request).await, "sent");
+    assert_eq!(server.delivery(&request).await, "sent");
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn fields_of_form_and_query_tell_as_well() {
             false => Request::post(&callback).form(told),
         };
         assert_eq!(server.call(&call).await.status, 200);
-        assert_eq!(delivery(&server, &request).await, "delivered");
+        assert_eq!(server.delivery(&request).await, "delivered");
     }
 }
 
@@ -127,10 +127,10 @@ async fn one_address_for_all_messages_needs_a_secret() {
         (format!("/channels/sms/status?key={SECRET}"), "m\0", 400),
     ] {
         assert_eq!(tell(&server, &path, told(id)).await.status, status, "{path} {id:?}");
-        assert_eq!(delivery(&server, &request).await, "sent");
+        assert_eq!(server.delivery(&request).await, "sent");
     }
     assert_eq!(tell(&server, &format!("/channels/sms/status?key={SECRET}"), told("m-0")).await.status, 200);
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn a_secret_may_stand_in_a_header() {
     let twice = call.clone().header("x-secret", SECRET).header("x-secret", SECRET);
     assert_eq!(server.call(&twice).await.status, 403);
     assert_eq!(server.call(&call.header("x-secret", SECRET)).await.status, 200);
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
 }
 
 #[tokio::test]
@@ -163,12 +163,12 @@ async fn a_list_tells_of_many_messages() {
     let path = format!("/channels/sms/status?key={SECRET}");
     assert_eq!(tell(&server, &path, told).await.status, 200);
     for (request, status) in requests.iter().zip(["delivered", "expired", "sent"]) {
-        assert_eq!(delivery(&server, request).await, status);
+        assert_eq!(server.delivery(request).await, status);
     }
     for results in [json!(null), json!({}), json!(vec![json!({"id": "m-2", "status": "delivered"}); 201])] {
         assert_eq!(tell(&server, &path, json!({"results": results})).await.status, 400);
     }
-    assert_eq!(delivery(&server, &requests[2]).await, "sent");
+    assert_eq!(server.delivery(&requests[2]).await, "sent");
 }
 
 #[tokio::test]
@@ -185,10 +185,10 @@ async fn a_signature_is_wanted_beside_the_address() {
         assert_eq!(server.call(&call(&callback, signature)).await.status, 403, "{signature:?}");
     }
     assert_eq!(server.call(&Request::post(&callback).json(&body)).await.status, 403);
-    assert_eq!(delivery(&server, &request).await, "sent");
+    assert_eq!(server.delivery(&request).await, "sent");
     // Whoever signs may as well use the one address for all messages.
     assert_eq!(server.call(&call("/channels/sms/status", &sign(&body))).await.status, 200);
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
 }
 
 /// A signature over the body says nothing of the address: whoever has seen one callback could have it say anything there.
@@ -219,7 +219,7 @@ async fn what_the_signature_does_not_cover_is_not_read() {
         assert_eq!(server.timeline(&request).await, before, "{path} {kind} {body:?}");
     }
     assert_eq!(server.call(&call(own.to_owned(), form, delivered)).await.status, 200);
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
 }
 
 #[tokio::test]
@@ -237,9 +237,9 @@ async fn twilio_signs_the_address_that_it_was_given() {
     for form in ["MessageSid=SM1&MessageStatus=read", "MessageStatus=delivered", ""] {
         assert_eq!(server.call(&call(form)).await.status, 403, "{form}");
     }
-    assert_eq!(delivery(&server, &request).await, "sent");
+    assert_eq!(server.delivery(&request).await, "sent");
     assert_eq!(server.call(&call("MessageStatus=delivered&MessageSid=SM1")).await.status, 200);
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
 }
 
 #[tokio::test]
@@ -339,10 +339,10 @@ async fn noise_changes_nothing() {
         assert_eq!(answer.status, 403, "to {path} {signature:?} {body:?}");
     }
     assert_eq!(server.timeline(&request).await, before);
-    assert_eq!(delivery(&server, &request).await, "sent");
+    assert_eq!(server.delivery(&request).await, "sent");
     assert_eq!(server.balance().await.to_string(), "99.99");
     // It still hears whoever may speak.
     let call = Request::post(&callback).json(&right).header("x-signature", sign(&right));
     assert_eq!(connection.exchange(&call).await.status, 200);
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
 }

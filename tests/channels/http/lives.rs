@@ -39,11 +39,6 @@ pub(crate) async fn tell(server: &Server, path: &str, what: Value) -> Answer {
     server.call(&Request::post(path).json(what)).await
 }
 
-pub(crate) async fn delivery(server: &Server, request: &str) -> String {
-    let answer = server.api("checkVerificationStatus", json!({"request_id": request})).await.result();
-    answer["delivery_status"]["status"].as_str().unwrap().to_owned()
-}
-
 #[tokio::test]
 async fn a_code_is_taken_delivered_and_verified() {
     let mut provider = Provider::accepting().await;
@@ -60,10 +55,10 @@ async fn a_code_is_taken_delivered_and_verified() {
         format!("Il tuo codice di verifica è {code}. Valido per 10 min. Non condividerlo.")
     );
     server.until(&request, "accepted").await;
-    assert_eq!(delivery(&server, &request).await, "sent");
+    assert_eq!(server.delivery(&request).await, "sent");
     let answer = tell(&server, &message.callback(), json!({"id": "m-0", "status": "delivered"})).await;
     assert_eq!((answer.status, answer.text()), (200, "OK\n"));
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
     let check = json!({"request_id": request, "code": code});
     let verified = server.api("checkVerificationStatus", check).await.result();
     assert_eq!(verified["verification_status"]["status"], "code_valid");
@@ -77,7 +72,7 @@ async fn what_was_read_is_told() {
     let callback = provider.next().await.callback();
     for (status, then) in [("queued", "sent"), ("read", "read"), ("delivered", "read"), ("failed", "read")] {
         assert_eq!(tell(&server, &callback, json!({"status": status})).await.status, 200);
-        assert_eq!(delivery(&server, &request).await, then, "after {status}");
+        assert_eq!(server.delivery(&request).await, then, "after {status}");
     }
     assert_eq!(server.balance().await.to_string(), "99.99");
 }
@@ -93,7 +88,7 @@ async fn a_revoked_message_stays_revoked_whatever_comes_after() {
     let said = "failed sms what the provider has cannot be taken back";
     assert!(server.timeline(&request).await.contains(&said.to_owned()));
     assert_eq!(tell(&server, &callback, json!({"status": "delivered"})).await.status, 200);
-    assert_eq!(delivery(&server, &request).await, "revoked");
+    assert_eq!(server.delivery(&request).await, "revoked");
     assert!(server.timeline(&request).await.contains(&"late_confirmation sms".to_owned()));
     assert_eq!(server.balance().await.to_string(), "99.99", "a withdrawal is not refunded");
 }
@@ -108,7 +103,7 @@ async fn what_nobody_confirms_expires_and_is_refunded() {
     server.until(&request, "refunded").await;
     for status in ["delivered", "read", "failed", "delivered"] {
         assert_eq!(tell(&server, &callback, json!({"status": status})).await.status, 200);
-        assert_eq!(delivery(&server, &request).await, "expired");
+        assert_eq!(server.delivery(&request).await, "expired");
     }
     assert_eq!(server.balance().await.to_string(), "100");
     assert_eq!(provider.waiting(), 0, "sent once");
@@ -133,7 +128,7 @@ async fn a_rejection_gives_the_next_hop_its_turn_and_says_why() {
     let message = second.next().await;
     assert_eq!(message.json()["id"], format!("{request}-1"));
     tell(&server, &message.callback(), json!({"status": "delivered"})).await;
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
     assert_eq!(server.balance().await.to_string(), "99.99");
 }
 
@@ -142,7 +137,7 @@ async fn what_every_provider_refuses_is_refunded_at_once() {
     let provider = Provider::replying(|_, _| Reply::Json(400, json!("bad"), None)).await;
     let server = Server::start(route(&["sms"], [("sms", provider.channel(json!({})))])).await;
     let request = server.send_until(order(60), "refunded").await;
-    assert_eq!(delivery(&server, &request).await, "expired");
+    assert_eq!(server.delivery(&request).await, "expired");
     assert!(server.timeline(&request).await.contains(&"failed sms it answered 400".to_owned()));
 }
 
@@ -165,7 +160,7 @@ async fn a_reported_failure_gives_the_next_hop_its_turn() {
     // Told twice, it changes nothing more.
     tell(&server, &callback, failed).await;
     tell(&server, &message.callback(), json!({"status": "delivered"})).await;
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
     assert_eq!((first.waiting(), second.waiting()), (0, 0));
 }
 
@@ -194,10 +189,10 @@ async fn a_fault_after_the_request_is_uncertain_and_the_message_is_not_sent_agai
         let request = server.send_until(order(60), "uncertain").await;
         let callback = provider.next().await.callback();
         server.advance(Duration::from_secs(59));
-        assert_eq!(delivery(&server, &request).await, "sent");
+        assert_eq!(server.delivery(&request).await, "sent");
         // It had taken it after all.
         tell(&server, &callback, json!({"status": "delivered"})).await;
-        assert_eq!(delivery(&server, &request).await, "delivered");
+        assert_eq!(server.delivery(&request).await, "delivered");
         assert_eq!(provider.waiting(), 0);
     }
 }
@@ -241,7 +236,7 @@ async fn a_provider_that_comes_back_gets_what_waited_for_it() {
     // It restarts, and tells of the message afterwards.
     drop(provider);
     tell(&server, &callback, json!({"status": "delivered"})).await;
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
 }
 
 #[tokio::test]
@@ -258,7 +253,7 @@ async fn a_provider_that_hangs_up_may_have_the_message_and_never_gets_it_again()
     server.advance(Duration::from_secs(30));
     let message = second.next().await;
     tell(&server, &message.callback(), json!({"status": "delivered"})).await;
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
     assert!(read.is_empty(), "asked once");
 }
 
@@ -281,12 +276,12 @@ async fn a_crash_between_handing_over_and_writing_down_sends_nothing_twice() {
     assert!(
         server.timeline(&request).await.contains(&"uncertain sms the hand-over was interrupted".to_owned())
     );
-    assert_eq!(delivery(&server, &request).await, "sent");
+    assert_eq!(server.delivery(&request).await, "sent");
     server.advance(Duration::from_secs(20));
     assert_eq!(provider.waiting(), 0, "it is not sent again");
     // The address that the provider was given outlives the crash.
     tell(&server, &callback, json!({"status": "delivered"})).await;
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
     assert_eq!(server.balance().await.to_string(), "99.99");
 }
 
@@ -299,10 +294,10 @@ async fn a_receipt_that_overtakes_the_acceptance_counts() {
     let request = server.send(order(60)).await;
     let callback = provider.next().await.callback();
     assert_eq!(tell(&server, &callback, json!({"status": "delivered"})).await.status, 200);
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
     held.notify_one();
     tell(&server, &callback, json!({"status": "read"})).await;
-    assert_eq!(delivery(&server, &request).await, "read");
+    assert_eq!(server.delivery(&request).await, "read");
 }
 
 #[tokio::test]
@@ -324,7 +319,7 @@ async fn a_third_provider_delivers_what_the_first_never_confirms_and_the_second_
     assert_eq!(message.code(), code, "the same code by every hop");
     assert_eq!(message.json()["ttl"], 270);
     tell(&server, &message.callback(), json!({"status": "delivered"})).await;
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
     // The first one confirms when it no longer matters.
     assert_eq!(tell(&server, &early, json!({"status": "delivered"})).await.status, 200);
     assert_eq!(
@@ -355,5 +350,5 @@ async fn a_provider_without_receipts_delivers_when_it_accepts() {
     let without = json!({"delivered_on_accept": true, "callback": null, "callbacks": false});
     let server = Server::start(route(&["sms"], [("sms", provider.channel(without))])).await;
     let request = server.send_until(order(60), "delivered").await;
-    assert_eq!(delivery(&server, &request).await, "delivered");
+    assert_eq!(server.delivery(&request).await, "delivered");
 }

@@ -1,7 +1,7 @@
 //! The presets, against answers and callbacks as the providers' documentation has them.
 
 use super::double::{Provider, Reply};
-use super::lives::{delivery, order, route};
+use super::lives::{order, route};
 use crate::support::{Request, Server};
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -186,7 +186,7 @@ async fn each_preset_sends_and_hears_as_documented() {
         };
         let answer = server.call(&call).await;
         assert_eq!(answer.status, 200, "{name}: {}", answer.head);
-        assert_eq!(delivery(&server, &request).await, "delivered", "{name}");
+        assert_eq!(server.delivery(&request).await, "delivered", "{name}");
     }
 }
 

@@ -45,11 +45,6 @@ fn order(phone: &str) -> serde_json::Value {
     json!({"phone_number": phone, "code": "1234", "ttl": 60})
 }
 
-async fn status(server: &Server, request: &str) -> String {
-    let answer = server.api("checkVerificationStatus", json!({"request_id": request})).await.result();
-    answer["delivery_status"]["status"].as_str().unwrap().to_owned()
-}
-
 /// Everything that a channel can be asked takes a session, and that is there a moment after the server.
 async fn bound(server: &Server, smsc: &Smsc) {
     let warm_up = server.send(order("+393330000000")).await;
@@ -109,7 +104,7 @@ async fn what_the_phone_refuses_is_refunded() {
     ] {
         let request = server.send_until(order(phone), "refunded").await;
         assert!(server.timeline(&request).await.contains(&reason.to_owned()));
-        assert_eq!(status(&server, &request).await, "expired");
+        assert_eq!(server.delivery(&request).await, "expired");
     }
 }
 
@@ -124,7 +119,7 @@ async fn what_nobody_confirms_expires_and_is_refunded_and_a_late_receipt_is_note
     let id = smsc.submits().pop().unwrap().id;
     assert_eq!(smsc.report(&id, "DELIVRD").await, CommandStatus::EsmeRok);
     server.until(&request, "late_confirmation").await;
-    assert_eq!(status(&server, &request).await, "expired");
+    assert_eq!(server.delivery(&request).await, "expired");
     // An SMS cannot be taken back, and that is said.
     server.until(&request, "failed").await;
 }
@@ -217,7 +212,7 @@ async fn receipts_that_are_nobodys_change_nothing() {
     for _ in nobodys {
         smsc.verdict().await;
     }
-    assert_eq!((status(&server, &request).await.as_str(), server.balance().await), ("sent", before));
+    assert_eq!((server.delivery(&request).await.as_str(), server.balance().await), ("sent", before));
     assert_eq!(smsc.report(&id, "DELIVRD").await, CommandStatus::EsmeRok);
     server.until(&request, "delivered").await;
 }

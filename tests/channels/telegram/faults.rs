@@ -1,7 +1,7 @@
 //! What becomes of a message when the Bot API has a bad day.
 
 use super::double::{BotApi, Fault, error, flood};
-use super::{ANN, PHONE, link, message, name, says, serve, settings, setup, sms, until, until_told};
+use super::{ANN, PHONE, link, message, name, says, serve, settings, setup, sms, until};
 use crate::support::Server;
 use chappe::channels::route::{Line, Routes};
 use serde_json::json;
@@ -166,10 +166,11 @@ async fn a_message_that_is_gone_already_is_withdrawn_and_one_that_cannot_go_is_n
         api.fail("deleteMessage", [flood(1), error(502, "Bad Gateway"), fault]);
         server.api("revokeVerificationMessage", json!({ "request_id": request })).await.result();
         for nth in 1..=2 {
-            until_told(&server, &request, |told| {
-                told.iter().filter(|line| line.starts_with("postponed bot ")).count() == nth
-            })
-            .await;
+            server
+                .until_told(&request, "at its end", |told| {
+                    told.iter().filter(|line| line.starts_with("postponed bot ")).count() == nth
+                })
+                .await;
             server.advance(Duration::from_secs(31));
         }
         until(&server, &request, line).await;

@@ -8,7 +8,7 @@ mod reveal;
 mod servers;
 mod webhook;
 
-use crate::support::{Server, Setup, must};
+use crate::support::{Server, Setup};
 use chappe::channels::ChannelSettings;
 use chappe::channels::route::{Line, Routes};
 use chappe::channels::scripted::Scripted;
@@ -118,20 +118,4 @@ async fn says(server: &Server, request: &str, line: &str) -> bool {
 async fn until(server: &Server, request: &str, line: &str) {
     server.until(request, line.split(' ').next().unwrap()).await;
     assert!(says(server, request, line).await, "{line}: {:#?}", server.timeline(request).await);
-}
-
-/// Waits until the timeline of a request is as it is to be.
-async fn until_told(server: &Server, request: &str, ready: impl Fn(&[String]) -> bool) -> Vec<String> {
-    let mut changed = server.app.changed.subscribe();
-    let told = async {
-        loop {
-            let told = server.timeline(request).await;
-            if ready(&told) {
-                return told;
-            }
-            // Having missed changes is as good as having heard one.
-            let _ = changed.recv().await;
-        }
-    };
-    must("a timeline to be complete", told).await
 }
