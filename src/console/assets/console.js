@@ -188,9 +188,13 @@ async function look() {
   last = Date.now();
   let held = false; // a part was left as it is for the sake of the person
   try {
-    const answer = await fetch(location.href, { headers: { "X-Chappe-Live": "1" }, cache: "no-store" });
+    const answer = await fetch(location.href, {
+      headers: { "X-Chappe-Live": "1" },
+      cache: "no-store",
+      redirect: "manual",
+    });
     // Logged out meanwhile: the page stays readable, and says so.
-    if (answer.redirected || answer.status === 401 || answer.status === 403) {
+    if (answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403) {
       stop();
       link("lost", "logged out");
       warn("You are logged out. Load the page anew to go on.");
