@@ -188,8 +188,9 @@ fn command(house: &House, twin: &reference::Store, seeded: &mut Seeded) -> Comma
             Command::Channel { now, request, hop, channel, events: events(now, seeded) }
         }
         76..85 => Command::Due { now, request, may_expire: !seeded.one_in(5) },
-        85..91 => Command::ClaimReport { now, report },
-        91..96 => {
+        85..90 => Command::ClaimReport { now, report },
+        90..92 => Command::ResendReport { now, account: caller.account, report },
+        92..96 => {
             let attempt = if seeded.one_in(2) {
                 Attempt::Acknowledged
             } else {

@@ -227,6 +227,15 @@ pub enum Command {
         /// A draw for the next pause, 0 to [`crate::report::JITTER_MAX_PERMILLE`].
         jitter_permille: u16,
     },
+    /// Send a report again, at once. Another account's report is answered exactly as one that never was.
+    ResendReport {
+        /// When.
+        now: Time,
+        /// Who asks.
+        account: AccountId,
+        /// The report.
+        report: ReportId,
+    },
     /// Move money from or to outside. A negative amount takes it away.
     Credit {
         /// When.
@@ -280,7 +289,7 @@ impl Command {
                 keys.reports.extend(report.earlier());
                 keys.requests.insert(report.request);
             }
-            Command::ConcludeReport { report, .. } => {
+            Command::ConcludeReport { report, .. } | Command::ResendReport { report, .. } => {
                 keys.reports.insert(*report);
             }
             Command::Credit { account, reference, .. } => {

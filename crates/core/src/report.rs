@@ -90,6 +90,21 @@ impl Report {
         due
     }
 
+    /// Asks for the report to be sent again at once. One that is settled begins anew, with every attempt that a report has;
+    /// one that waits for its next attempt need not wait for it; one under way is left alone. Its body stays what it was,
+    /// so whoever has had it before can tell.
+    pub fn resend(&mut self, now: Time) {
+        match self.state {
+            State::Pending if self.leased => {}
+            State::Pending => self.due_at = self.due_at.min(now),
+            State::Acknowledged | State::Lost => {
+                self.state = State::Pending;
+                self.attempts = 0;
+                self.due_at = now;
+            }
+        }
+    }
+
     /// Books what an attempt came to. `jitter_permille` (drawn by the caller, at most [`JITTER_MAX_PERMILLE`]) draws
     /// the next pause out.
     pub fn conclude(&mut self, attempt: Attempt, jitter_permille: u16, now: Time) {
@@ -204,6 +219,24 @@ mod tests {
         report.conclude(Attempt::Acknowledged, 0, Time::from_secs(2));
         report.conclude(Attempt::Failed("late".to_owned()), 0, Time::from_secs(3));
         assert_eq!((report.state, report.attempts), (State::Acknowledged, 1));
+    }
+
+    #[test]
+    fn what_is_sent_again_begins_anew() {
+        let now = Time::from_secs(500);
+        let lost = Report { state: State::Lost, attempts: 11, last_result: Some("503".to_owned()), ..report() };
+        let acknowledged = Report { state: State::Acknowledged, attempts: 1, ..report() };
+        let waiting = Report { attempts: 4, due_at: Time::from_secs(9_000), ..report() };
+        let due = Report { attempts: 4, due_at: Time::from_secs(400), ..report() };
+        let under_way = Report { leased: true, attempts: 4, due_at: Time::from_secs(520), ..report() };
+        for (before, attempts, due_s) in
+            [(lost, 0, 500), (acknowledged, 0, 500), (waiting, 4, 500), (due, 4, 400), (under_way, 4, 520)]
+        {
+            let mut after = before.clone();
+            after.resend(now);
+            let due_at = Time::from_secs(due_s);
+            assert_eq!(after, Report { state: State::Pending, attempts, due_at, ..before });
+        }
     }
 
     #[test]

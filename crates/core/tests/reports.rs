@@ -6,7 +6,7 @@ mod support;
 
 use chappe_core::command::{Caller, Outcome, ReportJob};
 use chappe_core::report::{Attempt, RETRY_DELAYS_S, State};
-use chappe_core::{ChannelEvent, Command, Delivery, Money, ReportId, RequestId, TokenId, Verification};
+use chappe_core::{ChannelEvent, Command, Delivery, Money, Rejection, ReportId, RequestId, TokenId, Verification};
 use support::{ALICE, BOB, CODE, Gate, Order, PHONE, PRICE, to};
 
 fn claim(gate: &mut Gate, request: RequestId, seq: u8) -> Option<ReportJob> {
@@ -22,6 +22,11 @@ fn conclude(gate: &mut Gate, request: RequestId, seq: u8, attempt: Attempt) {
     let report = ReportId { request, seq };
     let command = Command::ConcludeReport { now: gate.now, report, attempt, jitter_permille: 0 };
     assert_eq!(gate.store.run(command), Ok(Outcome::Done));
+}
+
+fn resend(gate: &mut Gate, caller: Caller, request: RequestId, seq: u8) -> Result<Outcome, Rejection> {
+    let report = ReportId { request, seq };
+    gate.store.run(Command::ResendReport { now: gate.now, account: caller.account, report })
 }
 
 fn refused() -> Attempt {
@@ -121,6 +126,49 @@ fn one_attempt_at_a_time() {
     assert!(claim(&mut gate, id, 2).is_none(), "there is no such report");
     conclude(&mut gate, id, 1, Attempt::Acknowledged);
     assert!(claim(gate.at(5000), id, 1).is_none());
+}
+
+/// What was sent again is due at once, keeps its order and its body, and is tried as often as a new one.
+#[test]
+fn a_settled_report_can_be_sent_again() {
+    let mut gate = Gate::new();
+    let id = gate.sent(&Order { callback: true, ..to(PHONE) });
+    gate.hear(id, 0, &[ChannelEvent::Delivered, ChannelEvent::Read]);
+    let body = claim(&mut gate, id, 1).unwrap().view;
+    conclude(&mut gate, id, 1, Attempt::Acknowledged);
+    assert!(claim(&mut gate, id, 2).is_some());
+    conclude(&mut gate, id, 2, Attempt::Acknowledged);
+
+    gate.at(7_000);
+    // The second first: it still goes out after the first.
+    for seq in [2, 1] {
+        assert_eq!(resend(&mut gate, ALICE, id, seq), Ok(Outcome::Done));
+    }
+    assert!(claim(&mut gate, id, 2).is_none(), "the first is open again");
+    assert_eq!(claim(&mut gate, id, 1).unwrap().view, body);
+    assert_eq!(resend(&mut gate, ALICE, id, 1), Ok(Outcome::Done));
+    assert!(claim(&mut gate, id, 1).is_none(), "it is under way: nobody else takes it");
+    for _ in 0..11 {
+        conclude(&mut gate, id, 1, refused());
+        assert_eq!(resend(&mut gate, ALICE, id, 1), Ok(Outcome::Done));
+        assert!(claim(&mut gate, id, 1).is_some(), "asked for now, it does not wait");
+    }
+    conclude(&mut gate, id, 1, Attempt::Acknowledged);
+    assert!(claim(&mut gate, id, 2).is_some());
+}
+
+/// Nobody sends another's reports.
+#[test]
+fn a_foreign_report_is_as_unknown_as_none() {
+    let mut gate = Gate::new();
+    let id = gate.sent(&Order { callback: true, ..to(PHONE) });
+    gate.hear(id, 0, &[ChannelEvent::Delivered]);
+    assert!(claim(&mut gate, id, 1).is_some());
+    conclude(&mut gate, id, 1, Attempt::Acknowledged);
+    let unknown = Err(Rejection::RequestIdInvalid);
+    assert_eq!(resend(&mut gate, BOB, id, 1), unknown);
+    assert_eq!(resend(&mut gate, ALICE, id, 2), unknown);
+    assert_eq!(gate.store.reports_of(id)[0].state, State::Acknowledged);
 }
 
 /// Eleven attempts, each as late after the one before as it should be; then the report is lost.

@@ -67,6 +67,7 @@ pub fn decide(rules: &Rules, book: &mut Book, command: &Command) -> Result<Outco
             }
             Ok(Outcome::Done)
         }
+        Command::ResendReport { now, account, report } => report::resend(book, *now, *account, *report),
         Command::Credit { now, account, kind, amount, reference, reason } => {
             money::credit(book, *now, *account, *kind, *amount, reference.clone(), reason.clone())
         }

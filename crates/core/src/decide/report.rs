@@ -2,8 +2,8 @@
 
 use super::{Rules, view};
 use crate::book::Book;
-use crate::command::{Outcome, ReportJob, View};
-use crate::ids::{ReportId, RequestId};
+use crate::command::{Outcome, Rejection, ReportJob, View};
+use crate::ids::{AccountId, ReportId, RequestId};
 use crate::report::{Report, State};
 use crate::time::Time;
 
@@ -30,6 +30,23 @@ pub(super) fn claim(rules: &Rules, book: &mut Book, now: Time, id: ReportId) -> 
         ..view
     };
     Outcome::Report(Box::new(ReportJob { report: report.clone(), callback_url, view }))
+}
+
+/// Sends a report again, in its place: as long as one before it is open, it waits.
+pub(super) fn resend(
+    book: &mut Book,
+    now: Time,
+    account: AccountId,
+    id: ReportId,
+) -> Result<Outcome, Rejection> {
+    let own = book.reports.get(&id).is_some_and(|report| report.account == account);
+    if !own {
+        return Err(Rejection::RequestIdInvalid);
+    }
+    if let Some(report) = book.change_report(id) {
+        report.resend(now);
+    }
+    Ok(Outcome::Done)
 }
 
 /// Makes a report of the request's delivery status, if its caller wants reports.
