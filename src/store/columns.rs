@@ -3,11 +3,13 @@
 use super::records::StoreError;
 use crate::vault::{Purpose, Vault};
 use chappe_core::limits::Window;
+use chappe_core::report::Report;
 use chappe_core::request::{Message, Progress};
 use chappe_core::{Code, Hop, Mode, Phone, Request, Time};
 use ipnet::IpNet;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The key of a number's window: real and play messages are counted apart, by its last bit.
 pub(super) fn window_key(phone_key: i64, mode: Mode) -> i64 {
@@ -88,6 +90,19 @@ pub(super) fn route(text: &str) -> Result<Arc<[Hop]>, StoreError> {
 
 pub(super) fn route_column(route: &[Hop]) -> String {
     route.iter().map(Hop::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// When the last attempt at a report ended, and how long it took, from its two columns.
+pub(super) fn last_attempt(at: Option<i64>, ms: Option<i64>) -> Result<Option<(Time, Duration)>, StoreError> {
+    let Some((at, ms)) = at.zip(ms) else { return Ok(None) };
+    let took = parsed("duration", u64::try_from(ms).ok())?;
+    Ok(Some((Time::from_micros(at), Duration::from_millis(took))))
+}
+
+/// The two columns of the last attempt at a report.
+pub(super) fn last_attempt_columns(report: &Report) -> (Option<i64>, Option<i64>) {
+    let ms = |took: Duration| i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+    report.last_attempt.map(|(at, took)| (at.micros(), ms(took))).unzip()
 }
 
 /// What happened since the request was loaded, a line each.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// How long one attempt may take, from the look-up of the name to the answer.
 const ATTEMPT_MAX: Duration = Duration::from_secs(10);
@@ -31,7 +32,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 /// How much of an answer's body is read, so that its connection can be used again. More than that is cut off.
 const ANSWER_MAX_BYTES: usize = 4 * 1024;
 
-type Concluded = (DueReport, Attempt);
+type Concluded = (DueReport, Attempt, Duration);
 
 /// How many attempts are under way, by receiver and by account.
 #[derive(Debug, Default)]
@@ -93,8 +94,9 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
         for (due, job) in claimed {
             let app = app.clone();
             attempts.spawn(async move {
+                let begun = Instant::now();
                 let attempt = attempt(&app, &job).await;
-                (due, attempt)
+                (due, attempt, begun.elapsed())
             });
         }
         tokio::select! {
@@ -103,8 +105,9 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
                 while let Some(also) = attempts.try_join_next() {
                     concluded.extend(also);
                 }
-                concluded.iter().for_each(|(due, _)| under_way.release(due));
-                conclude(&app, concluded.into_iter().map(|(due, attempt)| (due.id, attempt)).collect()).await;
+                concluded.iter().for_each(|(due, ..)| under_way.release(due));
+                let concluded = concluded.into_iter().map(|(due, attempt, took)| (due.id, attempt, took));
+                conclude(&app, concluded.collect()).await;
             }
             () = sleep(&app, &app.wakes.reports, next, &mut stopped) => {}
         }
@@ -154,12 +157,12 @@ pub async fn lease(app: &App, now: Time, reports: Vec<ReportId>) -> Vec<Option<R
     outcomes.into_iter().map(job).collect()
 }
 
-/// Writes down what attempts came to, no more of it at once than a batch of the engine expects.
-pub async fn conclude(app: &App, concluded: Vec<(ReportId, Attempt)>) {
+/// Writes down what attempts came to and how long each took, no more of it at once than a batch of the engine expects.
+pub async fn conclude(app: &App, concluded: Vec<(ReportId, Attempt, Duration)>) {
     let now = app.clock.now();
-    let command = |(report, attempt)| {
+    let command = |(report, attempt, took)| {
         let jitter_permille = app.random.below(u32::from(JITTER_MAX_PERMILLE) + 1).unwrap_or(0) as u16;
-        Command::ConcludeReport { now, report, attempt, jitter_permille }
+        Command::ConcludeReport { now, report, attempt, took, jitter_permille }
     };
     let mut commands = concluded.into_iter().map(command).peekable();
     while commands.peek().is_some() {

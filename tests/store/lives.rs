@@ -196,7 +196,9 @@ fn command(house: &House, twin: &reference::Store, seeded: &mut Seeded) -> Comma
             } else {
                 Attempt::Failed("503 \0 unavailable".replace('\0', "-"))
             };
-            Command::ConcludeReport { now, report, attempt, jitter_permille: seeded.below(200) as u16 }
+            let took = Duration::from_millis(seeded.below(10_000) as u64);
+            let jitter_permille = seeded.below(200) as u16;
+            Command::ConcludeReport { now, report, attempt, took, jitter_permille }
         }
         _ => {
             let micros = seeded.of(&[0, 1, 50_000, 200_000, -1, -10_000, -300_000]);

@@ -9,6 +9,7 @@ use chappe_core::report::Attempt;
 use chappe_core::{Book, Command, Keys, Outcome, Rejection, ReportId, Rules, Verification, decide};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 /// Two stores over one database.
 async fn pair(house: &House) -> (Store, Store) {
@@ -313,7 +314,8 @@ async fn every_attempt_at_a_report_is_counted() {
     let mut house = House::postgres().await;
     let report = due_report(&mut house).await;
     let attempt = Attempt::Failed("503".to_owned());
-    let conclude = Command::ConcludeReport { now: house.now, report, attempt, jitter_permille: 0 };
+    let conclude =
+        Command::ConcludeReport { now: house.now, report, attempt, took: Duration::ZERO, jitter_permille: 0 };
     let (first, second) = overtake(&house, conclude.clone(), conclude).await;
     assert_eq!((first, second), (Ok(Outcome::Done), Ok(Outcome::Done)));
     assert_eq!(house.database().number("SELECT attempts::bigint FROM report").await, 2);

@@ -63,7 +63,9 @@ async fn reports_of_a_request_come_one_after_the_other(mut house: House) {
     // Whoever claimed it is gone: after the lease it is there again.
     house.wait(30);
     assert_eq!(house.due(&Busy::default()).await, [first]);
-    let conclude = |now, attempt| Command::ConcludeReport { now, report: first, attempt, jitter_permille: 0 };
+    let took = Duration::from_millis(80);
+    let conclude =
+        |now, attempt| Command::ConcludeReport { now, report: first, attempt, took, jitter_permille: 0 };
     let failed = Attempt::Failed("no\0 answer".to_owned());
     house.command(Command::ClaimReport { now: house.now, report: first }).await.unwrap();
     let _ = house.batch(&[conclude(house.now, Attempt::Failed("503".to_owned()))]).await;

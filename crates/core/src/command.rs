@@ -224,6 +224,8 @@ pub enum Command {
         report: ReportId,
         /// The outcome.
         attempt: Attempt,
+        /// How long it took.
+        took: Duration,
         /// A draw for the next pause, 0 to [`crate::report::JITTER_MAX_PERMILLE`].
         jitter_permille: u16,
     },

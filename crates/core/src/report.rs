@@ -68,6 +68,8 @@ pub struct Report {
     pub leased: bool,
     /// What the last attempt came to: an HTTP status or a reason.
     pub last_result: Option<String>,
+    /// When the last attempt ended, and how long it took.
+    pub last_attempt: Option<(Time, Duration)>,
 }
 
 /// What became of an attempt.
@@ -107,11 +109,12 @@ impl Report {
 
     /// Books what an attempt came to. `jitter_permille` (drawn by the caller, at most [`JITTER_MAX_PERMILLE`]) draws
     /// the next pause out.
-    pub fn conclude(&mut self, attempt: Attempt, jitter_permille: u16, now: Time) {
+    pub fn conclude(&mut self, attempt: Attempt, took: Duration, jitter_permille: u16, now: Time) {
         if self.state != State::Pending {
             return;
         }
         self.leased = false;
+        self.last_attempt = Some((now, took));
         match attempt {
             Attempt::Acknowledged => {
                 self.state = State::Acknowledged;
@@ -174,6 +177,8 @@ mod tests {
     use super::*;
     use crate::ids::RequestId;
 
+    const TOOK: Duration = Duration::from_millis(120);
+
     fn report() -> Report {
         Report {
             id: ReportId { request: RequestId::from_number(222_370_177_540_343).unwrap(), seq: 1 },
@@ -187,6 +192,7 @@ mod tests {
             due_at: Time::from_secs(1),
             leased: false,
             last_result: None,
+            last_attempt: None,
         }
     }
 
@@ -198,7 +204,7 @@ mod tests {
             let now = report.due_at;
             assert!(report.lease(now, Duration::from_secs(30)));
             assert!(!report.lease(now, Duration::from_secs(30)), "a leased report is nobody else's");
-            report.conclude(Attempt::Failed("503".to_owned()), 0, now);
+            report.conclude(Attempt::Failed("503".to_owned()), TOOK, 0, now);
             waits.push(report.due_at.since(now).as_secs());
         }
         assert_eq!(report.attempts, 11);
@@ -209,22 +215,24 @@ mod tests {
     #[test]
     fn jitter_draws_a_pause_out_by_a_fifth_at_most() {
         let mut report = report();
-        report.conclude(Attempt::Failed("timeout".to_owned()), u16::MAX, Time::from_secs(100));
+        report.conclude(Attempt::Failed("timeout".to_owned()), TOOK, u16::MAX, Time::from_secs(100));
         assert_eq!(report.due_at, Time::from_secs(106));
     }
 
     #[test]
     fn what_is_settled_stays_settled() {
         let mut report = report();
-        report.conclude(Attempt::Acknowledged, 0, Time::from_secs(2));
-        report.conclude(Attempt::Failed("late".to_owned()), 0, Time::from_secs(3));
+        report.conclude(Attempt::Acknowledged, TOOK, 0, Time::from_secs(2));
+        report.conclude(Attempt::Failed("late".to_owned()), Duration::ZERO, 0, Time::from_secs(3));
         assert_eq!((report.state, report.attempts), (State::Acknowledged, 1));
+        assert_eq!(report.last_attempt, Some((Time::from_secs(2), TOOK)));
     }
 
     #[test]
     fn what_is_sent_again_begins_anew() {
         let now = Time::from_secs(500);
-        let lost = Report { state: State::Lost, attempts: 11, last_result: Some("503".to_owned()), ..report() };
+        let lost =
+            Report { state: State::Lost, attempts: 11, last_result: Some("503".to_owned()), ..report() };
         let acknowledged = Report { state: State::Acknowledged, attempts: 1, ..report() };
         let waiting = Report { attempts: 4, due_at: Time::from_secs(9_000), ..report() };
         let due = Report { attempts: 4, due_at: Time::from_secs(400), ..report() };

@@ -6,8 +6,13 @@ mod support;
 
 use chappe_core::command::{Caller, Outcome, ReportJob};
 use chappe_core::report::{Attempt, RETRY_DELAYS_S, State};
-use chappe_core::{ChannelEvent, Command, Delivery, Money, Rejection, ReportId, RequestId, TokenId, Verification};
+use chappe_core::{
+    ChannelEvent, Command, Delivery, Money, Rejection, ReportId, RequestId, TokenId, Verification,
+};
+use std::time::Duration;
 use support::{ALICE, BOB, CODE, Gate, Order, PHONE, PRICE, to};
+
+const TOOK: Duration = Duration::from_millis(80);
 
 fn claim(gate: &mut Gate, request: RequestId, seq: u8) -> Option<ReportJob> {
     let report = ReportId { request, seq };
@@ -20,7 +25,7 @@ fn claim(gate: &mut Gate, request: RequestId, seq: u8) -> Option<ReportJob> {
 
 fn conclude(gate: &mut Gate, request: RequestId, seq: u8, attempt: Attempt) {
     let report = ReportId { request, seq };
-    let command = Command::ConcludeReport { now: gate.now, report, attempt, jitter_permille: 0 };
+    let command = Command::ConcludeReport { now: gate.now, report, attempt, took: TOOK, jitter_permille: 0 };
     assert_eq!(gate.store.run(command), Ok(Outcome::Done));
 }
 
@@ -67,6 +72,7 @@ fn a_report_tells_of_its_own_moment() {
         now: gate.now,
         report: ReportId { request: id, seq: 1 },
         attempt: Attempt::Acknowledged,
+        took: TOOK,
         jitter_permille: 0,
     };
     gate.store.run(acknowledged).unwrap();
@@ -125,6 +131,7 @@ fn one_attempt_at_a_time() {
     assert_eq!(claimed, [true, false, false, true, false, true]);
     assert!(claim(&mut gate, id, 2).is_none(), "there is no such report");
     conclude(&mut gate, id, 1, Attempt::Acknowledged);
+    assert_eq!(gate.store.reports_of(id)[0].last_attempt, Some((gate.now, TOOK)));
     assert!(claim(gate.at(5000), id, 1).is_none());
 }
 

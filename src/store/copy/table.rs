@@ -236,6 +236,8 @@ pub(in crate::store) const TABLES: [Table; 18] = [
             ("due_at", Big),
             ("leased", Small),
             ("last_result", Text),
+            ("last_at", Big),
+            ("last_ms", Big),
         ],
     },
     Table {

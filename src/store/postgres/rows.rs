@@ -1,6 +1,6 @@
 //! Between rows and values: one function a table, each way.
 
-pub(super) use crate::store::columns::{damaged, open_phone, parsed};
+pub(super) use crate::store::columns::{damaged, last_attempt, open_phone, parsed};
 use crate::store::columns::{open_code, progress, route};
 use crate::store::records::StoreError;
 use crate::vault::{Purpose, Vault};
@@ -106,7 +106,7 @@ fn message(vault: &Vault, number: i64, sent_at: Time, row: &Row) -> Result<Messa
 
 /// The columns that [`report`] reads, in its order.
 pub(super) const REPORT: &str = "request_id, seq, account_id, token_id, delivery, delivery_at, verification, \
-     verification_at, refunded, state, attempts, due_at, leased, last_result";
+     verification_at, refunded, state, attempts, due_at, leased, last_result, last_at, last_ms";
 
 pub(super) fn report(row: &Row) -> Result<Report, StoreError> {
     let verification = match get::<Option<&str>>(row, 6)? {
@@ -125,6 +125,7 @@ pub(super) fn report(row: &Row) -> Result<Report, StoreError> {
         due_at: time(row, 11)?,
         leased: flag(row, 12)?,
         last_result: get(row, 13)?,
+        last_attempt: last_attempt(get(row, 14)?, get(row, 15)?)?,
     })
 }
 

@@ -4,8 +4,8 @@
 use super::load::Stored;
 use super::statements::Save;
 use crate::store::columns::{
-    fresh_lines, last_at, progress_columns, receiver, route_column, seal_phone, sealed_code, window_column,
-    window_key,
+    fresh_lines, last_at, last_attempt_columns, progress_columns, receiver, route_column, seal_phone,
+    sealed_code, window_column, window_key,
 };
 use crate::vault::{Purpose, Vault};
 use chappe_core::ledger::{Cause, Transfer};
@@ -289,8 +289,10 @@ impl Writes<'_> {
         let due = column(rows, |report| report.due_at.micros());
         let leased = column(rows, |report| i16::from(report.leased));
         let last_results = column(rows, |report| report.last_result.as_deref().map(clean));
-        let arrays: [&(dyn ToSql + Sync); 7] =
-            [&requests, &seqs, &states, &attempts, &due, &leased, &last_results];
+        let last_at = column(rows, |report| last_attempt_columns(report).0);
+        let last_ms = column(rows, |report| last_attempt_columns(report).1);
+        let arrays: [&(dyn ToSql + Sync); 9] =
+            [&requests, &seqs, &states, &attempts, &due, &leased, &last_results, &last_at, &last_ms];
         self.execute(&self.statements.update_reports, &arrays).await
     }
 

@@ -187,6 +187,8 @@ const REPORT_CHANGE: Columns = &[
     ("due_at", "bigint"),
     ("leased", "smallint"),
     ("last_result", "text"),
+    ("last_at", "bigint"),
+    ("last_ms", "bigint"),
 ];
 
 const IDEMPOTENCY: Columns = &[

@@ -1,7 +1,7 @@
 //! Between rows and values: one function a table, each way.
 
 pub(super) use crate::store::columns::{
-    damaged, open_phone, parsed, progress_columns, route_column, seal_phone,
+    damaged, last_attempt, open_phone, parsed, progress_columns, route_column, seal_phone,
 };
 use crate::store::columns::{open_code, progress, route};
 use crate::store::records::StoreError;
@@ -93,7 +93,7 @@ fn message(vault: &Vault, number: i64, sent_at: Time, row: &Row<'_>) -> Result<M
 
 /// The columns that [`report`] reads, in its order.
 pub(super) const REPORT: &str = "request_id, seq, account_id, token_id, delivery, delivery_at, verification, \
-     verification_at, refunded, state, attempts, due_at, leased, last_result";
+     verification_at, refunded, state, attempts, due_at, leased, last_result, last_at, last_ms";
 
 pub(super) fn report(row: &Row<'_>) -> Result<Report, StoreError> {
     let verification = match optional_text(row, 6)? {
@@ -121,6 +121,7 @@ pub(super) fn report(row: &Row<'_>) -> Result<Report, StoreError> {
         due_at: Time::from_micros(row.get(11)?),
         leased: row.get(12)?,
         last_result: row.get(13)?,
+        last_attempt: last_attempt(row.get(14)?, row.get(15)?)?,
     })
 }
 

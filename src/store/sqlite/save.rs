@@ -2,7 +2,7 @@
 
 use super::load::{Shape, Stored};
 use super::rows;
-use crate::store::columns::{fresh_lines, receiver, sealed_code, window_column};
+use crate::store::columns::{fresh_lines, last_attempt_columns, receiver, sealed_code, window_column};
 use crate::store::records::StoreError;
 use crate::vault::{Purpose, Vault};
 use chappe_core::ledger::Cause;
@@ -240,9 +240,11 @@ fn save_reports(connection: &Connection, book: &Book) -> Result<(), StoreError> 
             insert_report(connection, book, report)?;
         } else {
             let mut update = connection.prepare_cached(
-                "UPDATE report SET state = ?3, attempts = ?4, due_at = ?5, leased = ?6, last_result = ?7
+                "UPDATE report SET state = ?3, attempts = ?4, due_at = ?5, leased = ?6, last_result = ?7,
+                     last_at = ?8, last_ms = ?9
                  WHERE request_id = ?1 AND seq = ?2",
             )?;
+            let (last_at, last_ms) = last_attempt_columns(report);
             update.execute(params![
                 report.id.request.number(),
                 report.id.seq,
@@ -251,6 +253,8 @@ fn save_reports(connection: &Connection, book: &Book) -> Result<(), StoreError> 
                 report.due_at.micros(),
                 report.leased,
                 report.last_result,
+                last_at,
+                last_ms,
             ])?;
         }
     }

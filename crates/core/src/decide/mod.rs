@@ -61,9 +61,9 @@ pub fn decide(rules: &Rules, book: &mut Book, command: &Command) -> Result<Outco
             Ok(deliver::due(rules, book, *now, *request, *may_expire))
         }
         Command::ClaimReport { now, report } => Ok(report::claim(rules, book, *now, *report)),
-        Command::ConcludeReport { now, report, attempt, jitter_permille } => {
+        Command::ConcludeReport { now, report, attempt, took, jitter_permille } => {
             if let Some(report) = book.change_report(*report) {
-                report.conclude(attempt.clone(), *jitter_permille, *now);
+                report.conclude(attempt.clone(), *took, *jitter_permille, *now);
             }
             Ok(Outcome::Done)
         }

@@ -68,6 +68,7 @@ pub(super) fn make(book: &mut Book, id: RequestId, now: Time) {
         due_at: now,
         leased: false,
         last_result: None,
+        last_attempt: None,
     };
     book.add_report(report);
 }

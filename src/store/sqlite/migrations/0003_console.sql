@@ -96,3 +96,7 @@ CREATE INDEX payment_of_account ON payment (account_id, created_at);
 -- never changes, so that it costs a call next to nothing.
 CREATE INDEX request_of_account ON request (account_id, id, phone_key);
 CREATE INDEX report_lost ON report (account_id, request_id) WHERE state = 'lost';
+
+-- When the last attempt at a report ended, and how many milliseconds it took.
+ALTER TABLE report ADD COLUMN last_at INTEGER;
+ALTER TABLE report ADD COLUMN last_ms INTEGER;
