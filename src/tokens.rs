@@ -88,6 +88,13 @@ impl Tokens {
         good.min_by_key(|token| token.id).cloned()
     }
 
+    /// A good token of this account, for pages that show how to call; one that may be used from anywhere, if there is one.
+    pub fn good_of(&self, account: AccountId, now: Time) -> Option<Token> {
+        let snapshot = self.snapshot();
+        let good = snapshot.by_id.values().filter(|token| token.account == account && token.is_good(now));
+        good.min_by_key(|token| (!token.allowed.is_empty(), token.id)).cloned()
+    }
+
     /// Notes a use. When somebody else is noting one at this moment, this one is left out: under load another follows.
     fn note(&self, token: TokenId, at: Time, from: IpAddr) {
         if let Ok(mut uses) = self.uses.try_lock() {

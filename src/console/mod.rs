@@ -7,14 +7,20 @@
 mod assets;
 mod audit_log;
 mod cookies;
+mod csv;
+mod example;
 mod form;
 mod guard;
 mod live;
 mod login;
+mod reports;
+mod request;
+mod requests;
 mod sandbox;
 mod shell;
 mod shield;
 mod show;
+mod signature;
 mod trouble;
 mod visit;
 mod welcome;
@@ -32,6 +38,9 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .merge(login::router())
         .merge(welcome::router())
         .merge(audit_log::router())
+        .merge(requests::router())
+        .merge(request::router())
+        .merge(reports::router())
         .merge(live::router())
         .layer(from_fn_with_state(app.clone(), shield::shield));
     pages.merge(sandbox::router(app)).merge(assets::router())

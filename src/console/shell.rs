@@ -58,6 +58,9 @@ const NOTICES: &[(&str, &str, &str)] = &[
     ("welcome", "good", "Welcome. This is your account."),
     ("gone", "warn", "That is no longer there. Nothing was changed."),
     ("no-code", "bad", "No code could be sent to your number just now. Try again in ten minutes."),
+    ("report-again", "good", "The report is on its way again."),
+    ("reports-again", "good", "The lost reports are on their way again."),
+    ("nothing-lost", "warn", "No report of requests since then is lost."),
     ("unchanged", "warn", "Nothing was changed."),
 ];
 

@@ -274,6 +274,7 @@ function connect() {
 
 dress(document);
 for (const button of document.querySelectorAll("[data-wait]")) hold(button);
+document.querySelector("form[data-go-on]")?.requestSubmit(); // a step of long work: the next one by itself
 $("faults")?.focus();
 if (location.hash === "#q") $("q")?.focus();
 if (document.body.dataset.live && shown.size) {

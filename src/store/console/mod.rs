@@ -5,6 +5,8 @@
 
 pub mod audit_log;
 pub mod people;
+pub mod reports;
+pub mod requests;
 pub mod sessions;
 
 use super::Reader;
