@@ -184,7 +184,11 @@ async fn nobody_is_sent_elsewhere() {
 
 #[tokio::test]
 async fn log_ins_from_one_address_are_bounded() {
-    let server = Server::start(|_| {}).await;
+    let server = Server::start(|setup| {
+        setup.serve();
+        setup.settings.console.sign_up = true;
+    })
+    .await;
     let mut browser = Browser::new(&server);
     for number in 0..20 {
         let phone = format!("+99966000{number:02}");
