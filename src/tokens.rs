@@ -1,5 +1,6 @@
 //! The tokens that are good, in memory, as fresh as a second.
 
+use crate::env::{NoEntropy, Random};
 use crate::net::address::is_allowed;
 use crate::store::{Reader, StoreError, TokenRow, TokenUse};
 use chappe_core::command::Caller;
@@ -8,6 +9,22 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use zeroize::Zeroizing;
+
+/// How many letters and digits a token has after its prefix: 190 bits.
+const TOKEN_LENGTH: usize = 32;
+
+/// A new token's text. The prefix tells people and secret scanners what it is.
+pub fn draw(random: &Random, mode: Mode) -> Result<Zeroizing<String>, NoEntropy> {
+    Ok(Zeroizing::new(format!("chappe_{}_{}", mode.as_str(), random.alphanumeric(TOKEN_LENGTH)?)))
+}
+
+/// As much of a token's text as tells it apart and is of no use: its last four characters, and of a short one none.
+pub fn masked(text: &str) -> String {
+    let length = text.chars().count();
+    let kept = if length < 16 { length } else { length - 4 };
+    format!("…{}", text.chars().skip(kept).collect::<String>())
+}
 
 /// A token as callers are checked against it.
 pub type Token = Arc<TokenRow>;

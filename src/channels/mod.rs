@@ -324,6 +324,14 @@ impl Outside {
         }
     }
 
+    /// The bot, if it is one on Telegram.
+    pub fn bot(&self) -> Option<&telegram::Bot> {
+        match &self.channel {
+            Channel::Telegram(telegram) => Some(telegram.bot()),
+            _ => None,
+        }
+    }
+
     /// The gate before it.
     pub fn gate(&self) -> &Arc<Gate> {
         &self.gate

@@ -174,7 +174,7 @@ async fn prepare(
         }
         None => match tokens.iter().rev().find(good) {
             Some(token) => return Ok(token.text.to_string()),
-            None => super::tokens::draw(&Random::Os, Mode::Live)?,
+            None => crate::tokens::draw(&Random::Os, Mode::Live)?.to_string(),
         },
     };
     let token = NewToken { account: account.id, name: "dev", text: &text, expires_at: None, allowed: &[] };

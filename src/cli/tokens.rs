@@ -1,9 +1,9 @@
 //! API tokens.
 
 use super::{Admin, Done, Place, block_on, output};
-use crate::env::Random;
 use crate::net::address::parse_range;
 use crate::store::{NewToken, TokenRow};
+use crate::tokens::{draw, masked};
 use anyhow::{Context, anyhow, ensure};
 use chappe_core::{Mode, Time, TokenId};
 use clap::Subcommand;
@@ -11,9 +11,6 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// How many letters and digits a token has after its prefix: 190 bits.
-const TOKEN_LENGTH: usize = 32;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
@@ -127,11 +124,6 @@ pub(super) fn run(command: TokenCommand, json: bool) -> Done {
     })
 }
 
-/// A new token's text. The prefix tells people and secret scanners what it is.
-pub(super) fn draw(random: &Random, mode: Mode) -> anyhow::Result<String> {
-    Ok(format!("chappe_{}_{}", mode.as_str(), random.alphanumeric(TOKEN_LENGTH)?))
-}
-
 async fn find(admin: &Admin, id: i64) -> anyhow::Result<TokenRow> {
     let tokens = admin.reader.tokens(None).await?;
     let token = tokens.into_iter().find(|token| token.id == TokenId(id));
@@ -190,13 +182,7 @@ fn state(token: &TokenRow, now: Time) -> String {
 }
 
 fn shown(token: &TokenRow, show: bool) -> String {
-    if show {
-        return token.text.to_string();
-    }
-    // Four characters tell tokens apart; of a short one they would give away too much.
-    let length = token.text.chars().count();
-    let kept = if length < 16 { length } else { length - 4 };
-    format!("…{}", token.text.chars().skip(kept).collect::<String>())
+    if show { token.text.to_string() } else { masked(&token.text) }
 }
 
 fn as_row(customer: &str, token: &TokenRow, show: bool, now: Time) -> Vec<String> {

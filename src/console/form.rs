@@ -46,6 +46,13 @@ impl Form {
         Form { values, errors: Vec::new() }
     }
 
+    /// Fills in what no field holds yet.
+    pub(super) fn fill<const N: usize>(&mut self, values: [(&str, String); N]) {
+        for (name, value) in values {
+            self.values.entry(name.to_owned()).or_insert(value);
+        }
+    }
+
     /// What a field holds; empty for none.
     pub(super) fn value(&self, name: &str) -> &str {
         self.values.get(name).map_or("", String::as_str)

@@ -8,7 +8,7 @@ use super::cookies::Cookie;
 use super::form::{Form, Open, Posted, local};
 use super::shell::{Notice, show};
 use super::trouble::{Trouble, see_other, with_then};
-use super::visit::Visit;
+use super::visit::{Visit, called};
 use crate::app::App;
 use crate::engine::{Chore, Failure};
 use crate::store::Change;
@@ -382,13 +382,11 @@ pub(super) async fn open(
         address: &origin.address,
         agent: &origin.agent,
     };
-    let who =
-        if person.name.is_empty() { format!("+{}", person.phone.masked()) } else { person.name.clone() };
     let entry = Entry {
         at: now,
         customer: None,
         person: Some(person.id),
-        who,
+        who: called(person),
         action: "log-in".to_owned(),
         detail: String::new(),
         address: origin.address.clone(),

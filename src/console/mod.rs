@@ -6,6 +6,7 @@
 
 mod assets;
 mod audit_log;
+mod confirm;
 mod cookies;
 mod csv;
 mod example;
@@ -13,14 +14,19 @@ mod form;
 mod guard;
 mod live;
 mod login;
+mod path;
+mod profile;
 mod reports;
 mod request;
 mod requests;
 mod sandbox;
+mod senders;
 mod shell;
 mod shield;
 mod show;
 mod signature;
+mod team;
+mod tokens;
 mod trouble;
 mod visit;
 mod welcome;
@@ -42,6 +48,10 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .merge(request::router())
         .merge(reports::router())
         .merge(live::router())
+        .merge(tokens::router())
+        .merge(senders::router())
+        .merge(team::router())
+        .merge(profile::router())
         .layer(from_fn_with_state(app.clone(), shield::shield));
     pages.merge(sandbox::router(app)).merge(assets::router())
 }

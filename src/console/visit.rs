@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::engine::Chore;
 use crate::store::Change;
 use crate::store::console::audit_log::Entry;
-use crate::store::console::people::{MembershipRow, Role};
+use crate::store::console::people::{MembershipRow, PersonRow, Role};
 use crate::store::console::sessions::{self, IDLE_MAX, SESSION_MAX, SessionRow};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::Method;
@@ -72,6 +72,11 @@ impl Act {
     }
 }
 
+/// What somebody is called: their name, or their number with its middle hidden.
+pub(super) fn called(person: &PersonRow) -> String {
+    if person.name.is_empty() { format!("+{}", person.phone.masked()) } else { person.name.clone() }
+}
+
 /// Somebody who is logged in.
 #[derive(Clone, Debug)]
 pub(super) struct Visit {
@@ -129,8 +134,7 @@ impl Visit {
 
     /// What the person is called: their name, or their number with its middle hidden.
     pub(super) fn who(&self) -> String {
-        let person = &self.session.person;
-        if person.name.is_empty() { format!("+{}", person.phone.masked()) } else { person.name.clone() }
+        called(&self.session.person)
     }
 
     /// The seat at which the person sits: the customer and account whose pages they look at.

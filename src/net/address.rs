@@ -55,13 +55,24 @@ pub fn is_allowed(ranges: &[IpNet], address: IpAddr) -> bool {
     ranges.is_empty() || ranges.iter().any(|range| range.contains(&address))
 }
 
-/// Reads an address or a CIDR range; a bare address is the range of itself.
+/// Reads an address or a CIDR range; a bare address is the range of itself. A range of IPv4 addresses that is written
+/// within IPv6 is the one that is meant: addresses are compared as they are, not as a socket shows them.
 pub fn parse_range(text: &str) -> Option<IpNet> {
     let text = text.trim();
-    text.parse::<IpNet>().ok().map(|range| range.trunc()).or_else(|| {
+    text.parse::<IpNet>().ok().map(|range| canonical(range.trunc())).or_else(|| {
         let address: IpAddr = text.parse().ok()?;
         Some(IpNet::from(address.to_canonical()))
     })
+}
+
+fn canonical(range: IpNet) -> IpNet {
+    let prefix = range.prefix_len().checked_sub(128 - 32);
+    match (range.network().to_canonical(), prefix) {
+        (IpAddr::V4(network), Some(prefix)) if range.network().is_ipv6() => {
+            IpNet::new(network.into(), prefix).unwrap_or(range)
+        }
+        _ => range,
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +122,7 @@ mod tests {
 
     #[test]
     fn ranges_are_addresses_or_cidr() {
-        let list: Vec<_> = ["192.0.2.7", "198.51.100.0/24", "2001:db8::/32"]
+        let list: Vec<_> = ["192.0.2.7", "198.51.100.0/24", "::ffff:203.0.113.128/121", "2001:db8::/32"]
             .iter()
             .map(|text| parse_range(text).unwrap())
             .collect();
@@ -120,6 +131,8 @@ mod tests {
             ("::ffff:192.0.2.7", true),
             ("192.0.2.8", false),
             ("198.51.100.255", true),
+            ("203.0.113.130", true),
+            ("203.0.113.1", false),
             ("2001:db8:1::1", true),
             ("2001:db9::1", false),
         ] {

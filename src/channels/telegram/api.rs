@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// How long a call may take, but for one that waits for updates.
@@ -37,6 +38,8 @@ pub struct Bot {
     provider: Provider,
     /// With the token in it.
     url: String,
+    /// What it is called, once that was asked.
+    username: OnceLock<String>,
 }
 
 /// A call that did not do what it was for.
@@ -101,7 +104,17 @@ struct Me {
 
 #[derive(Deserialize)]
 struct Administrator {
+    status: Standing,
     user: User,
+}
+
+/// What somebody is in a channel, among its administrators.
+#[derive(PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Standing {
+    Creator,
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Deserialize)]
@@ -111,12 +124,22 @@ struct User {
 
 impl Bot {
     pub(super) fn new(base_url: &BaseUrl, token: &Token) -> Bot {
-        Bot { provider: Provider::new(), url: format!("{}/bot{}", base_url.0, token.0) }
+        let url = format!("{}/bot{}", base_url.0, token.0);
+        Bot { provider: Provider::new(), url, username: OnceLock::new() }
     }
 
     /// The bot's username.
     pub async fn get_me(&self) -> Result<String, CallError> {
         Ok(self.call::<Me>("getMe", &json!({})).await?.username)
+    }
+
+    /// The bot's username, which is asked for once.
+    pub async fn username(&self) -> Result<&str, CallError> {
+        if let Some(known) = self.username.get() {
+            return Ok(known);
+        }
+        let asked = self.get_me().await?;
+        Ok(self.username.get_or_init(|| asked))
     }
 
     /// What happened since `offset`, which everything before is confirmed with; each update as it was written. Telegram
@@ -174,9 +197,17 @@ impl Bot {
 
     /// The ids of the people who run a public channel. The bot must be one of its administrators itself.
     pub async fn administrators(&self, channel: &Username) -> Result<Vec<i64>, CallError> {
-        let parameters = json!({ "chat_id": format!("@{channel}") });
-        let administrators: Vec<Administrator> = self.call("getChatAdministrators", &parameters).await?;
-        Ok(administrators.into_iter().map(|administrator| administrator.user.id).collect())
+        Ok(self.staff(channel).await?.into_iter().map(|administrator| administrator.user.id).collect())
+    }
+
+    /// The id of the person who owns a public channel, if it has an owner. The bot must be one of its administrators.
+    pub async fn owner(&self, channel: &Username) -> Result<Option<i64>, CallError> {
+        let owner = |administrator: &Administrator| administrator.status == Standing::Creator;
+        Ok(self.staff(channel).await?.into_iter().find(owner).map(|owner| owner.user.id))
+    }
+
+    async fn staff(&self, channel: &Username) -> Result<Vec<Administrator>, CallError> {
+        self.call("getChatAdministrators", &json!({ "chat_id": format!("@{channel}") })).await
     }
 
     /// Sets the menu of commands, for everybody or for people with a language.

@@ -116,6 +116,11 @@ impl Telegram {
         Telegram { name, bot: settings.bot(), settings, lent }
     }
 
+    /// The bot itself, for what is no message.
+    pub(super) fn bot(&self) -> &Bot {
+        &self.bot
+    }
+
     /// Whether one server alone may listen at a time.
     pub(super) fn listens_alone(&self) -> bool {
         self.settings.updates == Updates::Polling

@@ -68,6 +68,14 @@ impl Reader {
         };
         self.rows(&find).await?.into_iter().map(entry).collect()
     }
+
+    /// How often something was done for a customer since a moment.
+    pub async fn done_since(&self, customer: CustomerId, action: &str, since: Time) -> Result<i64, StoreError> {
+        let find = "SELECT count(*) FROM audit_log WHERE customer_id = $1 AND action = $2 AND at >= $3";
+        let find = Statement::new(find).with(customer.0).with(action).with(since);
+        let found = self.rows(&find).await?.pop();
+        found.map_or(Ok(0), |row| Columns::of(row).number())
+    }
 }
 
 fn entry(row: Row) -> Result<(i64, Entry), StoreError> {

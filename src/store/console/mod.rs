@@ -7,7 +7,9 @@ pub mod audit_log;
 pub mod people;
 pub mod reports;
 pub mod requests;
+pub mod senders;
 pub mod sessions;
+pub mod tokens;
 
 use super::Reader;
 use crate::vault::Vault;

@@ -100,6 +100,8 @@ pub struct MemberRow {
     pub role: Role,
     /// Since when.
     pub since: Time,
+    /// When they last asked for a page, as far as sessions are remembered.
+    pub seen_at: Option<Time>,
 }
 
 /// What a customer says of itself.
@@ -199,7 +201,9 @@ impl Reader {
     /// Who may act for a customer, the longest there first.
     pub async fn members(&self, customer: CustomerId) -> Result<Vec<MemberRow>, StoreError> {
         let find = format!(
-            "SELECT {PERSON}, member.role, member.created_at FROM member JOIN person ON person.id = member.person_id
+            "SELECT {PERSON}, member.role, member.created_at,
+                 (SELECT max(seen_at) FROM session WHERE session.person_id = person.id)
+             FROM member JOIN person ON person.id = member.person_id
              WHERE member.customer_id = $1 ORDER BY member.created_at, person.id"
         );
         let member = |row: Row| {
@@ -208,6 +212,7 @@ impl Reader {
                 person: person(self.vault(), &mut columns)?,
                 role: parsed("role", Role::parse(&columns.text()?))?,
                 since: columns.time()?,
+                seen_at: columns.optional_time()?,
             })
         };
         self.rows(&Statement::new(find).with(customer.0)).await?.into_iter().map(member).collect()
@@ -277,11 +282,16 @@ pub fn set_operator(person: PersonId, operator: bool) -> Change {
     Change::default().must(Statement::new(update).with(person.0).with(operator))
 }
 
-/// Lets somebody act for a customer.
+/// How many people may act for a customer.
+pub const MEMBERS_MAX: i64 = 100;
+
+/// Lets somebody act for a customer. Nothing is done if they may already, or as many as can be may.
 pub fn join(customer: CustomerId, person: PersonId, role: Role, now: Time) -> Change {
-    let put = "INSERT INTO member (customer_id, person_id, role, created_at) VALUES ($1, $2, $3, $4)
+    let put = "INSERT INTO member (customer_id, person_id, role, created_at)
+               SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS BIGINT) FROM customer
+               WHERE id = $1 AND (SELECT count(*) FROM member WHERE customer_id = $1) < $5
                ON CONFLICT (customer_id, person_id) DO NOTHING";
-    let put = Statement::new(put).with(customer.0).with(person.0).with(role.as_str()).with(now);
+    let put = Statement::new(put).with(customer.0).with(person.0).with(role.as_str()).with(now).with(MEMBERS_MAX);
     Change::default().must(put)
 }
 

@@ -103,11 +103,11 @@ impl Reader {
         found.map(|row| session(self.vault(), row)).transpose()
     }
 
-    /// Somebody's sessions that were seen since a moment, the latest first.
+    /// Somebody's sessions that were seen since a moment, the latest first, a hundred at most.
     pub async fn sessions(&self, person: PersonId, since: Time) -> Result<Vec<SessionRow>, StoreError> {
         let find = format!(
             "SELECT {SESSION} FROM session JOIN person ON person.id = session.person_id
-             WHERE session.person_id = $1 AND session.seen_at >= $2 ORDER BY session.seen_at DESC, session.id"
+             WHERE session.person_id = $1 AND session.seen_at >= $2 ORDER BY session.seen_at DESC, session.id LIMIT 100"
         );
         let found = self.rows(&Statement::new(find).with(person.0).with(since)).await?;
         found.into_iter().map(|row| session(self.vault(), row)).collect()

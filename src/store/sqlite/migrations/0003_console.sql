@@ -76,6 +76,7 @@ CREATE TABLE audit_log (
     address     TEXT NOT NULL
 ) STRICT;
 CREATE INDEX audit_log_of_customer ON audit_log (customer_id, id);
+CREATE INDEX audit_log_of_action ON audit_log (customer_id, action, at);
 
 -- Money that a provider was asked to collect. What came of it is booked by its reference, which no two transfers share.
 CREATE TABLE payment (
