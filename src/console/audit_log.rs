@@ -83,7 +83,8 @@ impl Filter {
 
     fn fits(&self, entry: &Entry) -> bool {
         let holds = |text: &String| text.to_lowercase().contains(&self.words);
-        entry.action.starts_with(&self.kind) && [&entry.who, &entry.address, &entry.detail].into_iter().any(holds)
+        entry.action.starts_with(&self.kind)
+            && [&entry.who, &entry.address, &entry.detail].into_iter().any(holds)
     }
 
     /// The address of the page that goes on after an entry; with none, of the first one.
@@ -115,7 +116,8 @@ fn look(filter: &Filter, mut entries: Vec<(i64, Entry)>) -> Found {
     let more = entries.len() > LOOK;
     entries.truncate(LOOK);
     let last = entries.last().map(|(id, entry)| (*id, at(entry.at)));
-    let mut rows: Vec<_> = entries.into_iter().filter(|(_, entry)| filter.fits(entry)).take(PAGE + 1).collect();
+    let mut rows: Vec<_> =
+        entries.into_iter().filter(|(_, entry)| filter.fits(entry)).take(PAGE + 1).collect();
     if rows.len() > PAGE {
         rows.truncate(PAGE);
         let next = rows.last().map(|(id, _)| *id);

@@ -40,7 +40,8 @@ impl FromRequestParts<Arc<App>> for BaseUrl {
 fn as_asked(headers: &HeaderMap, dev: bool) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
     // It is going to stand in a command that somebody copies into a shell.
-    let plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
+    let plain =
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
     let scheme = if dev { "http" } else { "https" };
     format!("{scheme}://{}", if plain { host } else { "localhost" })
 }

@@ -156,7 +156,10 @@ async fn add(Posted { visit, mut form }: Posted) -> Result<Response, Trouble> {
     seat.may(Act::Senders)?;
     let typed = form.value("username").trim_start_matches("https://").trim_start_matches("t.me/").to_owned();
     let Some(username) = Username::parse(&typed) else {
-        form.fault("username", "Write the username of a public channel: 5 to 32 letters, digits and underscores.");
+        form.fault(
+            "username",
+            "Write the username of a public channel: 5 to 32 letters, digits and underscores.",
+        );
         return show_list(&seat, form, None).await;
     };
     let entry = seat.entry("sender.create", format!("@{username}"));

@@ -92,7 +92,11 @@ async fn show_list(seat: &Seat, form: Form) -> Result<Response, Trouble> {
         href: format!("/team/{}", member.person.id.0),
         name: called(&member.person),
         // Whoever adds people must tell them apart; others need not know where to reach them.
-        phone: if can_edit { format!("+{}", member.person.phone) } else { format!("+{}", member.person.phone.masked()) },
+        phone: if can_edit {
+            format!("+{}", member.person.phone)
+        } else {
+            format!("+{}", member.person.phone.masked())
+        },
         role: member.role,
         seen: member.seen_at.map(at),
         you: member.person.id == seat.visit.session.person.id,
@@ -172,10 +176,7 @@ async fn show_role(seat: &Seat, member: &MemberRow, form: Form) -> Result<Respon
     show(&MemberPage { shell: seat.shell("/team").await?, id, name, form, roles: roles() })
 }
 
-async fn change_role(
-    Named(id): Named<i64>,
-    Posted { visit, mut form }: Posted,
-) -> Result<Response, Trouble> {
+async fn change_role(Named(id): Named<i64>, Posted { visit, mut form }: Posted) -> Result<Response, Trouble> {
     let seat = visit.seat()?;
     let member = find(&seat, id, &format!("/team/{id}")).await?;
     let Some(role) = role_of(&mut form) else { return show_role(&seat, &member, form).await };

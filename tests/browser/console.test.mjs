@@ -129,7 +129,7 @@ scenario("the CSV has the sums of the books", {}, async (page) => {
   const sum = rows.reduce((total, row) => total + micros(row[amount]), 0n);
   const newest = rows.map((row) => micros(row[balance]));
   assert.ok(newest.includes(sum), `the sum ${sum} is no balance of ${newest}`);
-  const { stdout } = await run(process.env.CHAPPE, ["audit", "--data", process.env.CHAPPE_DATA_DIR]);
+  const { stdout } = await run(process.env.CHAPPE_BINARY, ["audit", "--data", process.env.CHAPPE_DATA_DIR]);
   assert.match(stdout, /all invariants hold/);
 });
 

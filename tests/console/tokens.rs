@@ -34,11 +34,13 @@ impl Server {
 async fn a_token_is_made_shown_when_asked_for_and_works_at_once() {
     let (server, mut anna) = start().await;
     anna.open("/tokens/new").await;
-    let page = anna.submit("/tokens", &[("name", ""), ("ranges", "127.0.0.1, nowhere"), ("life", "1y")]).await;
+    let page =
+        anna.submit("/tokens", &[("name", ""), ("ranges", "127.0.0.1, nowhere"), ("life", "1y")]).await;
     for fault in ["Fill this in.", "“nowhere” is no address", "Choose one."] {
         assert!(page.text().contains(fault), "{fault} is missing in {}", page.text());
     }
-    let form = [("name", "Shop <b>"), ("ranges", "127.0.0.1\r\n2001:db8::/32"), ("life", "30d"), ("mode", "live")];
+    let form =
+        [("name", "Shop <b>"), ("ranges", "127.0.0.1\r\n2001:db8::/32"), ("life", "30d"), ("mode", "live")];
     let page = anna.submit("/tokens", &form).await;
     let token = server.newest_token().await;
     assert_eq!(anna.at, format!("/tokens/{}?said=token-created", token.id.0));

@@ -103,7 +103,11 @@ struct NewPage {
     lives: Vec<Choice>,
 }
 
-async fn list(seat: Seat, BaseUrl(base_url): BaseUrl, RawQuery(query): RawQuery) -> Result<Response, Trouble> {
+async fn list(
+    seat: Seat,
+    BaseUrl(base_url): BaseUrl,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Trouble> {
     seat.may(Act::Tokens)?;
     let query = Form::parse(query.unwrap_or_default().as_bytes());
     let before = query.value("before").parse().ok().map(TokenId);

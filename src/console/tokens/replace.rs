@@ -110,7 +110,8 @@ pub(super) async fn revoke_page(seat: Seat, Named(id): Named<i64>) -> Result<Res
     show(&ConfirmPage {
         shell: seat.shell("/tokens").await?,
         title: format!("Revoke {}?", token.name),
-        text: "Programs that call with this token are refused from then on. This cannot be undone.".to_owned(),
+        text: "Programs that call with this token are refused from then on. This cannot be undone."
+            .to_owned(),
         points: vec![
             Point { text: used },
             Point { text: "To replace it without a gap, rotate it instead.".to_owned() },

@@ -70,7 +70,12 @@ impl Reader {
     }
 
     /// How often something was done for a customer since a moment.
-    pub async fn done_since(&self, customer: CustomerId, action: &str, since: Time) -> Result<i64, StoreError> {
+    pub async fn done_since(
+        &self,
+        customer: CustomerId,
+        action: &str,
+        since: Time,
+    ) -> Result<i64, StoreError> {
         let find = "SELECT count(*) FROM audit_log WHERE customer_id = $1 AND action = $2 AND at >= $3";
         let find = Statement::new(find).with(customer.0).with(action).with(since);
         let found = self.rows(&find).await?.pop();

@@ -291,7 +291,8 @@ pub fn join(customer: CustomerId, person: PersonId, role: Role, now: Time) -> Ch
                SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS BIGINT) FROM customer
                WHERE id = $1 AND (SELECT count(*) FROM member WHERE customer_id = $1) < $5
                ON CONFLICT (customer_id, person_id) DO NOTHING";
-    let put = Statement::new(put).with(customer.0).with(person.0).with(role.as_str()).with(now).with(MEMBERS_MAX);
+    let put =
+        Statement::new(put).with(customer.0).with(person.0).with(role.as_str()).with(now).with(MEMBERS_MAX);
     Change::default().must(put)
 }
 

@@ -57,8 +57,7 @@ pub fn register(customer: &MembershipRow, username: &Username, now: Time) -> Cha
 
 /// Notes that a channel's owner proved that it is theirs.
 pub fn prove(customer: &MembershipRow, username: &Username, now: Time) -> Change {
-    let update =
-        "UPDATE sender SET proven_at = $4 WHERE account_id IN ($1, $2) AND username = $3 AND proven_at IS NULL";
+    let update = "UPDATE sender SET proven_at = $4 WHERE account_id IN ($1, $2) AND username = $3 AND proven_at IS NULL";
     Change::default().must(of_both(update, customer, username).with(now))
 }
 
