@@ -51,6 +51,12 @@ impl Statement {
         Statement { text: text.into(), values: Vec::new() }
     }
 
+    /// What the database would do, instead of the statement: `how` is its word for that, such as `EXPLAIN`.
+    #[cfg(feature = "simulation")]
+    pub fn explained(&self, how: &str) -> Statement {
+        Statement { text: format!("{how} {}", self.text), values: self.values.clone() }
+    }
+
     /// The value of the next `$n`.
     pub fn with(mut self, value: impl Into<Cell>) -> Statement {
         self.values.push(value.into());

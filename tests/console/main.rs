@@ -9,4 +9,6 @@
 mod support;
 
 mod login;
+mod reports;
+mod requests;
 mod tokens;

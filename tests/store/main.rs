@@ -24,4 +24,6 @@ mod proxy;
 mod races;
 mod reads;
 #[cfg(feature = "simulation")]
+mod requests;
+#[cfg(feature = "simulation")]
 mod statements;

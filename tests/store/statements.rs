@@ -3,7 +3,7 @@
 
 use crate::house::{House, Place};
 use crate::postgres::{cluster, database};
-use crate::{admin, channels, lives, migrations, people, reads};
+use crate::{admin, channels, lives, migrations, people, reads, requests};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
@@ -29,6 +29,7 @@ async fn every_scenario(house: impl AsyncFn() -> House) {
     migrations::all(&house).await;
     people::all(&house).await;
     reads::all(&house).await;
+    requests::all(&house).await;
 }
 
 #[tokio::test]

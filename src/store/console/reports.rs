@@ -87,6 +87,42 @@ fn pattern(text: &str) -> String {
     format!("%{escaped}%")
 }
 
+/// What finds reports, `limit` at most.
+pub fn find(account: AccountId, search: &ReportSearch, limit: usize) -> Statement {
+    let is_lost = search.state == Some(State::Lost);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let Span { from, before } = search.span;
+    let mut values: Vec<Cell> = vec![account.0.into(), from.into(), before.into(), limit.into()];
+    let mut conditions = String::new();
+    if let Some(state) = search.state.filter(|_| !is_lost) {
+        values.push(state.as_str().into());
+        conditions += &format!(" AND report.state = ${}", values.len());
+    }
+    if !search.receiver.is_empty() {
+        values.push(pattern(&search.receiver).into());
+        conditions += &format!(" AND report.receiver LIKE ${} ESCAPE '!'", values.len());
+    }
+    if let Some(before) = search.before {
+        values.extend([Cell::from(before.request.number()), Cell::from(i64::from(before.seq))]);
+        let (request, seq) = (values.len() - 1, values.len());
+        conditions += &format!(" AND (report.request_id < ${request} OR report.seq < ${seq})");
+    }
+    let find = match is_lost {
+        // The index holds those that are lost, and nothing else.
+        true => format!(
+            "SELECT {LINE} FROM report
+             WHERE account_id = $1 AND state = 'lost' AND request_id >= $2 AND request_id < $3{conditions}
+             ORDER BY request_id DESC, seq DESC LIMIT $4"
+        ),
+        false => format!(
+            "SELECT {LINE} FROM request JOIN report ON report.request_id = request.id
+             WHERE request.account_id = $1 AND request.id >= $2 AND request.id < $3{conditions}
+             ORDER BY request.id DESC, report.seq DESC LIMIT $4"
+        ),
+    };
+    values.into_iter().fold(Statement::new(find), Statement::with)
+}
+
 impl Reader {
     /// Looks for reports of an account, those of the newest requests first.
     pub async fn reports(
@@ -95,49 +131,19 @@ impl Reader {
         search: &ReportSearch,
         limit: usize,
     ) -> Result<Found<ReportLine, ReportId>, StoreError> {
-        let is_lost = search.state == Some(State::Lost);
+        let mut within = search.clone();
         let before = search.before.map_or(i64::MAX, |id| id.request.number().saturating_add(1));
-        let span = Span { before: search.span.before.min(before), ..search.span };
-        let floor = match is_lost {
-            true if search.receiver.is_empty() => None,
-            true => self.floor_of_lost(account, span).await?,
-            false => self.floor(account, span, ROWS_MAX).await?,
+        within.span.before = within.span.before.min(before);
+        let floor = match search.state {
+            Some(State::Lost) if search.receiver.is_empty() => None,
+            Some(State::Lost) => self.floor_of_lost(account, within.span).await?,
+            _ => self.floor(account, within.span, ROWS_MAX).await?,
         };
-        let take = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-        let values: [Cell; 4] =
-            [account.0.into(), floor.unwrap_or(span.from).into(), span.before.into(), take.into()];
-        let mut values = values.to_vec();
-        let mut conditions = String::new();
-        if let Some(state) = search.state.filter(|_| !is_lost) {
-            values.push(state.as_str().into());
-            conditions += &format!(" AND report.state = ${}", values.len());
-        }
-        if !search.receiver.is_empty() {
-            values.push(pattern(&search.receiver).into());
-            conditions += &format!(" AND report.receiver LIKE ${} ESCAPE '!'", values.len());
-        }
-        if let Some(before) = search.before {
-            values.extend([Cell::from(before.request.number()), Cell::from(i64::from(before.seq))]);
-            let (request, seq) = (values.len() - 1, values.len());
-            conditions += &format!(" AND (report.request_id < ${request} OR report.seq < ${seq})");
-        }
-        let find = match is_lost {
-            // The index holds those that are lost, and nothing else.
-            true => format!(
-                "SELECT {LINE} FROM report
-                 WHERE account_id = $1 AND state = 'lost' AND request_id >= $2 AND request_id < $3{conditions}
-                 ORDER BY request_id DESC, seq DESC LIMIT $4"
-            ),
-            false => format!(
-                "SELECT {LINE} FROM request JOIN report ON report.request_id = request.id
-                 WHERE request.account_id = $1 AND request.id >= $2 AND request.id < $3{conditions}
-                 ORDER BY request.id DESC, report.seq DESC LIMIT $4"
-            ),
-        };
-        let found = self.rows(&values.into_iter().fold(Statement::new(find), Statement::with)).await?;
-        let mut rows = found.into_iter().map(line).collect::<Result<Vec<_>, _>>()?;
-        let is_full = rows.len() > limit;
-        rows.truncate(limit);
+        within.span.from = floor.unwrap_or(within.span.from);
+        // One more than is asked for: then there is a next page.
+        let found = self.rows(&find(account, &within, limit.saturating_add(1))).await?;
+        let is_full = found.len() > limit;
+        let rows = found.into_iter().take(limit).map(line).collect::<Result<Vec<_>, _>>()?;
         Ok(Found {
             more: rows.last().map(|row| row.id).filter(|_| is_full),
             reached: floor.and_then(RequestId::from_number).filter(|_| !is_full),
