@@ -46,17 +46,17 @@ async fn requests_are_found_by_their_filters() {
     let payload = "=HYPERLINK(\"http://evil.example\")";
     let delivered = json!({"phone_number": "+9996600001", "code_length": 6, "payload": payload});
     let delivered = server.send_until(delivered, "delivered").await;
-    let failed = json!({"phone_number": "+9996620001", "code_length": 6, "ttl": 30});
     let answer = server.api("checkSendAbility", json!({"phone_number": "+9996600002"})).await;
     let checked = answer.result()["request_id"].as_str().unwrap().to_owned();
-    drop(failed);
     let all = [&read, &delivered, &checked];
 
     let mut listed = async |address: &str| -> Vec<bool> {
         let page = anna.open(address).await;
         assert_eq!(page.status, 200, "{address}");
         let text = page.text();
-        assert!(!text.contains("9996610001") && !text.contains("9996600001"), "numbers are masked");
+        // What was typed stays in its field.
+        let typed = address.contains("q=");
+        assert!(typed || !text.contains("9996610001") && !text.contains("9996600001"), "numbers are masked");
         let of_csv = anna.open(&address.replace("/requests", "/requests.csv")).await;
         let is_listed = |id: &&String| {
             let row = text.contains(&format!("href=\"/requests/{id}\""));
@@ -208,7 +208,7 @@ async fn what_is_not_yours_is_as_unknown_as_what_never_was() {
             assert_eq!(plain(theirs.text()), plain(nobodys.text()), "{path}");
         }
     }
-    for id in ["", "x", "1", "1234567890123456", "%00", "%ff"] {
+    for id in ["x", "1", "1234567890123456", "%00", "%ff"] {
         let answer = anna.get(&format!("/requests/{id}")).await;
         assert_eq!(answer.status, 404, "{id}");
     }
