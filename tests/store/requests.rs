@@ -319,8 +319,12 @@ async fn searches_go_through_an_index(mut house: House) {
     let check = to(OTHER).check_command(alice, house.now, crate::house::fresh_id());
     house.command(check).await.unwrap();
     let like = house.found(alice, &Search::ALL).await[0];
-    house.fill(like, 30_000).await;
-    house.send(bob, &to(PHONE)).await.unwrap();
+    house.fill(like, 3_000).await;
+    // A small customer beside a large one.
+    let check = to(OTHER).check_command(bob, house.now, crate::house::fresh_id());
+    house.command(check).await.unwrap();
+    let like = house.found(bob, &Search::ALL).await[0];
+    house.fill(like, 60_000).await;
     if let Place::Postgres(database) = &house.place {
         database.run("VACUUM ANALYZE").await;
     }

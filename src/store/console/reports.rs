@@ -114,8 +114,10 @@ pub fn find(account: AccountId, search: &ReportSearch, limit: usize) -> Statemen
              WHERE account_id = $1 AND state = 'lost' AND request_id >= $2 AND request_id < $3{conditions}
              ORDER BY request_id DESC, seq DESC LIMIT $4"
         ),
+        // The range is said of both: where the database knows little of its tables, it goes through neither as a whole.
         false => format!(
             "SELECT {LINE} FROM request JOIN report ON report.request_id = request.id
+                                                   AND report.request_id >= $2 AND report.request_id < $3
              WHERE request.account_id = $1 AND request.id >= $2 AND request.id < $3{conditions}
              ORDER BY request.id DESC, report.seq DESC LIMIT $4"
         ),
