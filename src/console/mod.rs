@@ -7,15 +7,18 @@
 mod assets;
 mod audit_log;
 mod confirm;
+mod chart;
 mod cookies;
 mod csv;
 mod example;
+mod figure;
 mod form;
 mod guard;
 mod live;
 mod login;
 mod path;
 mod profile;
+mod overview;
 mod reports;
 mod request;
 mod requests;
@@ -47,6 +50,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .merge(requests::router())
         .merge(request::router())
         .merge(reports::router())
+        .merge(overview::router())
         .merge(live::router())
         .merge(tokens::router())
         .merge(senders::router())

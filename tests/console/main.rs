@@ -12,3 +12,4 @@ mod login;
 mod reports;
 mod requests;
 mod tokens;
+mod overview;

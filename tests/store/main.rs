@@ -27,3 +27,4 @@ mod reads;
 mod requests;
 #[cfg(feature = "simulation")]
 mod statements;
+mod statistics;

@@ -10,6 +10,7 @@ pub mod requests;
 pub mod senders;
 pub mod sessions;
 pub mod tokens;
+pub mod statistics;
 
 use super::Reader;
 use crate::vault::Vault;
