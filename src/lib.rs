@@ -13,6 +13,7 @@ pub mod channels;
 pub mod cli;
 pub mod config;
 pub mod console;
+pub mod door;
 pub mod engine;
 pub mod env;
 pub mod net;

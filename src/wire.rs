@@ -5,6 +5,9 @@ use chappe_client::wire::{
 };
 use chappe_core::{Delivery, Verification, View};
 
+/// The API as an OpenAPI document.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
 /// A request as the wire shows it.
 pub fn request_status(view: &View) -> RequestStatus {
     RequestStatus {

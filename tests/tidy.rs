@@ -163,7 +163,7 @@ fn error_names() -> Vec<String> {
 #[test]
 fn every_error_of_the_api_is_documented() {
     let read = |file: &str| fs::read_to_string(root(file)).unwrap();
-    let (openapi, reference) = (read("src/api/openapi.json"), read("docs/api.md"));
+    let (openapi, reference) = (read("src/openapi.json"), read("docs/api.md"));
     for name in error_names() {
         assert!(openapi.contains(&name), "{name} is not in the OpenAPI document");
         assert!(reference.contains(&name), "{name} is not in docs/api.md");

@@ -8,4 +8,4 @@ mod router;
 
 pub use answer::{Answer, Refusal};
 pub use methods::Method;
-pub use router::router;
+pub use router::{handle, router};

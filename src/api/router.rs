@@ -27,7 +27,6 @@ const ACCOUNT_SHARE: usize = 4;
 const BODY_MAX: Duration = Duration::from_secs(10);
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const OPENAPI: &str = include_str!("openapi.json");
 
 /// The routes of the API. Methods are found by hand, as the fallback of every other route: their names match in any
 /// case, and some clients send a doubled slash.
@@ -35,7 +34,10 @@ pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/openapi.json", get(|| async { ([(CONTENT_TYPE, "application/json")], OPENAPI) }))
+        .route(
+            "/openapi.json",
+            get(|| async { ([(CONTENT_TYPE, "application/json")], crate::wire::OPENAPI) }),
+        )
         .route(callbacks::PATH, any(callbacks::handle))
         .fallback(handle)
 }
@@ -50,7 +52,8 @@ async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn handle(
+/// Answers a call, whatever its path.
+pub async fn handle(
     State(app): State<Arc<App>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,

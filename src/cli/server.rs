@@ -7,7 +7,7 @@ use crate::net::server::{Bound, bind};
 use crate::store::{Store, postgres};
 use crate::vault::Vault;
 use crate::work::Workers;
-use crate::{api, console, numbering};
+use crate::{door, numbering};
 use anyhow::{Context, anyhow, bail, ensure};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
@@ -74,7 +74,7 @@ pub(super) async fn run(server: Server, ready: impl FnOnce(&App, SocketAddr)) ->
     })?;
     let mut workers = Workers::start(&app, work, letters);
     let handle = Handle::new();
-    let router = api::router().merge(console::router(&app)).with_state(app.clone());
+    let router = door::router(&app);
     let mut serving = tokio::spawn(bound.serve(router, tls, handle.clone()));
     ready(&app, address);
 

@@ -18,7 +18,9 @@ mod live;
 mod login;
 mod path;
 mod profile;
+mod openapi;
 mod overview;
+mod reference;
 mod reports;
 mod request;
 mod requests;
@@ -38,7 +40,10 @@ pub use sandbox::{EXAMPLE_NUMBER, curl};
 
 use crate::app::App;
 use axum::Router;
+use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The routes of the pages.
@@ -51,6 +56,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .merge(request::router())
         .merge(reports::router())
         .merge(overview::router())
+        .merge(reference::router())
         .merge(live::router())
         .merge(tokens::router())
         .merge(senders::router())
@@ -58,4 +64,13 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .merge(profile::router())
         .layer(from_fn_with_state(app.clone(), shield::shield));
     pages.merge(sandbox::router(app)).merge(assets::router())
+}
+
+/// The landing page, for a browser that asks for `/`.
+pub async fn landing(app: Arc<App>, peer: SocketAddr, request: Request) -> Response {
+    let page = async |request: Request| {
+        let (parts, _) = request.into_parts();
+        reference::landing(&app, parts).await.into_response()
+    };
+    shield::around(&app, peer, request, page).await
 }

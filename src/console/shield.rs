@@ -30,9 +30,19 @@ pub(super) async fn shield(
     request: Request,
     next: Next,
 ) -> Response {
-    let mut response = match refuse(&app, peer, request.method(), request.headers()) {
+    around(&app, peer, request, |request| next.run(request)).await
+}
+
+/// The same around one page that no router leads to.
+pub(super) async fn around<F: Future<Output = Response>>(
+    app: &App,
+    peer: SocketAddr,
+    request: Request,
+    page: impl FnOnce(Request) -> F,
+) -> Response {
+    let mut response = match refuse(app, peer, request.method(), request.headers()) {
         Some(trouble) => trouble.into_response(),
-        None => next.run(request).await,
+        None => page(request).await,
     };
     let headers = response.headers_mut();
     let always = [

@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod landing;
 mod login;
 mod reports;
 mod requests;

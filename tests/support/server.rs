@@ -9,6 +9,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use chappe::app::{App, Engines, Settings};
 use chappe::channels::route::Routes;
 use chappe::config::Config;
+use chappe::door;
 use chappe::env::{Clock, Random};
 use chappe::net::server::bind;
 use chappe::store::{
@@ -16,7 +17,6 @@ use chappe::store::{
 };
 use chappe::vault::{MasterKey, Vault};
 use chappe::work::Workers;
-use chappe::{api, console};
 use chappe_core::ledger::Kind;
 use chappe_core::{AccountId, Command, Keys, Mode, Money, Phone, RequestId, Time, decide};
 use serde_json::{Value, json};
@@ -198,7 +198,7 @@ impl Home {
         let (app, engines) = built.unwrap();
         let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = bound.address();
-        let router = api::router().merge(console::router(&app)).with_state(app.clone());
+        let router = door::router(&app);
         let handle = Handle::new();
         tokio::spawn(bound.serve(router, tls, handle.clone()));
         let mut server =

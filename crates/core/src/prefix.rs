@@ -34,6 +34,11 @@ impl<T> ByPrefix<T> {
         ByPrefix { default: value, by_prefix: BTreeMap::new(), longest: 0 }
     }
 
+    /// The value of every number that no prefix is of.
+    pub fn default(&self) -> &T {
+        &self.default
+    }
+
     /// The value of a number.
     pub fn of(&self, phone: Phone) -> &T {
         self.entry(phone).1

@@ -32,6 +32,11 @@ impl Prices {
         Ok(Prices(ByPrefix::new(default, by_prefix)?))
     }
 
+    /// The price of one message to a number that is under no prefix.
+    pub fn default_price(&self) -> Money {
+        *self.0.default()
+    }
+
     /// The price of one message to `phone`.
     pub fn price(&self, phone: Phone) -> Money {
         *self.0.of(phone)

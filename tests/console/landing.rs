@@ -1,0 +1,104 @@
+//! The landing page and the API reference: what everybody may see.
+
+use crate::support::{ALICE, Browser, Request, Server};
+use chappe::store::console::people::Role;
+
+const ANNA: &str = "+9996600011";
+const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+fn browser() -> Request {
+    Request::get("/").header("accept", HTML)
+}
+
+#[tokio::test]
+async fn a_browser_is_shown_how_to_begin() {
+    let server = Server::start(|_| {}).await;
+    let page = server.call(&browser()).await;
+    assert_eq!((page.status, page.header("vary")), (200, Some("accept")));
+    assert!(page.header("content-security-policy").unwrap().contains("script-src 'self'"));
+    let text = page.text();
+    for part in [
+        "Codes that arrive.",
+        "curl http://localhost/sendVerificationMessage",
+        &format!("Bearer {ALICE}"),
+        "href=\"/login\"",
+        "href=\"/reference\"",
+        "href=\"/sandbox\"",
+        "0.01 per code",
+    ] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+
+    server.admit("alice", ANNA, Role::Owner).await;
+    let mut anna = Browser::new(&server);
+    anna.log_in(&server, ANNA).await;
+    let page = anna.send(browser()).await;
+    assert!(page.text().contains("href=\"/overview\">Go to the console"), "{}", page.text());
+    server.stop();
+}
+
+#[tokio::test]
+async fn for_real_nobody_is_shown_a_token_or_a_sandbox() {
+    let server = Server::start(|setup| {
+        setup.serve();
+        setup.settings.console.sign_up = false;
+    })
+    .await;
+    let page = server.call(&browser()).await;
+    let text = page.text();
+    assert!(text.contains("Bearer YOUR_TOKEN") && !text.contains(ALICE), "{text}");
+    assert!(text.contains("curl https://") && !text.contains("/sandbox"), "{text}");
+    assert!(text.contains(">Log in</a>") && !text.contains("Start with your phone number"), "{text}");
+    // What cannot be a host is not put into a command.
+    let torn = server.call(&browser().header("host", "a';rm${IFS}-rf'")).await;
+    assert!(!torn.text().contains("rm${IFS}"), "{}", torn.text());
+    server.stop();
+}
+
+#[tokio::test]
+async fn to_programs_the_root_is_no_method() {
+    let server = Server::start(|_| {}).await;
+    let mut answers = Vec::new();
+    for request in [
+        Request::get("/nothing").bearer(ALICE),
+        Request::get("/").bearer(ALICE),
+        Request::get("/"),
+        Request::get("/").header("accept", "*/*"),
+        Request::get("/?a=b").header("accept", "application/json"),
+        Request::post("/").header("accept", HTML).form("a=b"),
+        Request::new("PUT", "/").header("accept", HTML),
+        Request::new("OPTIONS", "/").header("accept", HTML),
+        Request::get("//").header("accept", HTML),
+    ] {
+        let answer = server.call(&request).await;
+        let head = answer.head.lines().filter(|line| !line.starts_with("date: "));
+        answers.push((head.map(str::to_owned).collect::<Vec<_>>(), answer.body));
+    }
+    let odd: Vec<_> = answers.iter().filter(|answer| **answer != answers[0]).collect();
+    assert!(odd.is_empty(), "{odd:?} beside {:?}", answers[0]);
+    server.stop();
+}
+
+#[tokio::test]
+async fn the_reference_is_the_document() {
+    let server = Server::start(|_| {}).await;
+    let page = server.call(&Request::get("/reference")).await;
+    assert_eq!(page.status, 200);
+    let text = page.text();
+    let document = server.call(&Request::get("/openapi.json")).await.json();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let errors = schemas.keys().filter(|name| name.contains('_') && !name.contains(char::is_lowercase));
+    let methods = ["checkSendAbility", "sendVerificationMessage", "getBalance", "ttl", "Idempotency-Key"];
+    let names: Vec<&str> = errors.map(String::as_str).chain(methods).collect();
+    assert!(names.len() > 25, "{names:?}");
+    for name in names {
+        assert!(
+            text.contains(&format!("<code>{name}</code>")) || text.contains(&format!(">{name}</h2>")),
+            "{name}"
+        );
+    }
+    assert!(text.contains("curl http://localhost/revokeVerificationMessage"), "{text}");
+    assert!(!text.contains('`') && !text.contains("391234567890"), "{text}");
+    assert!(text.len() < 45 * 1024, "{} bytes", text.len());
+    server.stop();
+}
