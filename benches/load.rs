@@ -17,6 +17,8 @@
 mod channels;
 #[path = "load/client.rs"]
 mod client;
+#[path = "load/console.rs"]
+mod console;
 #[path = "../tests/support/postgres.rs"]
 #[allow(dead_code, clippy::disallowed_methods)] // The tests use all of it.
 mod database;
@@ -47,7 +49,10 @@ fn main() {
                 None => bench(&binary),
                 Some("postgres") => postgres::bench(&binary),
                 Some("channels") => channels::bench(&binary),
-                Some(other) => panic!("there is no benchmark {other:?}: give none, postgres or channels"),
+                Some("console") => console::bench(&binary, args.next().as_deref() == Some("postgres")),
+                Some(other) => {
+                    panic!("there is no benchmark {other:?}: give none, postgres, channels or console")
+                }
             }
         }
         None => panic!("give the path of the chappe program; `./bench` does"),

@@ -13,6 +13,7 @@ mod key;
 mod migrate;
 mod output;
 mod route;
+mod seed;
 mod serve;
 mod server;
 mod text;
@@ -47,6 +48,9 @@ pub struct Cli {
 enum Command {
     /// Run a gateway for development: everything it needs is created, every message ends in the sandbox
     Dev(dev::DevArgs),
+    /// Fill a database of `chappe dev` with requests of the last months, to look at pages that are full
+    #[command(hide = true)]
+    Seed(seed::SeedArgs),
     /// Run a gateway for real
     Serve(serve::ServeArgs),
     /// Make master keys
@@ -120,6 +124,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let done = match cli.command {
         Command::Dev(args) => dev::run(args),
+        Command::Seed(args) => seed::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Key(command) => key::run(&command, cli.json),
         Command::Account(command) => accounts::run(command, cli.json),

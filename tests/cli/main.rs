@@ -23,6 +23,7 @@ mod http;
 mod migrate;
 mod postgres;
 mod route;
+mod seed;
 mod serve;
 mod tokens;
 

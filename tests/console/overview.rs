@@ -96,7 +96,10 @@ async fn every_number_is_exact_and_leads_to_its_list() {
     assert!(text.contains("enough for"), "{text}");
 
     let page = anna.open("/overview?days=7").await;
-    assert!(page.text().contains("<a href=\"/requests?status=message&#38;from=2026-11-13&#38;to=2026-11-19\">3</a>"));
+    assert!(
+        page.text()
+            .contains("<a href=\"/requests?status=message&#38;from=2026-11-13&#38;to=2026-11-19\">3</a>")
+    );
     let page = anna.open("/overview?days=8").await;
     assert!(page.text().contains("the 30 days before"), "a period that there is none of is the usual one");
     server.stop();

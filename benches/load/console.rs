@@ -1,0 +1,209 @@
+//! The console with a million requests in the account: how long each page takes.
+//!
+//! Pages are found as a person finds them: from the overview on, by their links. Two links that differ in nothing but an
+//! id or a value are the same page.
+
+use crate::TOKEN;
+use crate::database::{Database, database};
+use crate::server::Process;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+/// How many pages are measured at most.
+const PAGES_MAX: usize = 80;
+/// How many pages of one path are: the filters of a list make many.
+const PAGES_PER_PATH: usize = 8;
+/// What every page should keep to, in milliseconds.
+const AIM_MS: f64 = 100.0;
+
+/// Fills a fresh database, and asks for every page again and again.
+pub fn bench(chappe: &Path, postgres: bool) {
+    let number = |name: &str, usual: usize| {
+        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+    };
+    let (requests, rounds) = (number("CHAPPE_BENCH_REQUESTS", 1_000_000), number("CHAPPE_BENCH_LOOKS", 100));
+    let data = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-console");
+    let _ = std::fs::remove_dir_all(&data);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let database = postgres.then(|| runtime.block_on(database()));
+    let house = House { chappe, data: &data, database: database.as_ref() };
+    house.serve().end();
+    let begin = Instant::now();
+    house.run(&["seed", "--requests", &requests.to_string()]);
+    println!("{requests} requests were seeded in {:.0} s", begin.elapsed().as_secs_f64());
+
+    let server = house.serve();
+    let person = Person::log_in(server.target.address);
+    let pages = person.pages();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!("{cores} cores; each page {rounds} times, one after the other\n");
+    println!("{:<72} {:>7} {:>9} {:>9}", "page", "KiB", "p50 ms", "p95 ms");
+    let mut slow = 0;
+    for page in &pages {
+        let (mut took, mut bytes) = (Vec::new(), 0);
+        for _ in 0..rounds {
+            let begin = Instant::now();
+            let answer = person.get(page);
+            took.push(begin.elapsed().as_secs_f64() * 1000.0);
+            assert_eq!(answer.status, 200, "{page}");
+            bytes = answer.body.len();
+        }
+        took.sort_by(f64::total_cmp);
+        let (p50, p95) = (took[rounds / 2], took[rounds * 95 / 100]);
+        slow += usize::from(p95 > AIM_MS);
+        let name: String = page.chars().take(72).collect();
+        println!("{name:<72} {:>7.1} {p50:>9.1} {p95:>9.1}", bytes as f64 / 1024.0);
+    }
+    println!("\n{} pages, {slow} of them above {AIM_MS} ms at p95", pages.len());
+    server.end();
+    assert!(house.run(&["audit"]).contains("all invariants hold"), "the books are right after it");
+    let _ = std::fs::remove_dir_all(&data);
+}
+
+/// A database of `chappe dev`.
+struct House<'a> {
+    chappe: &'a Path,
+    data: &'a Path,
+    database: Option<&'a Database>,
+}
+
+impl House<'_> {
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.chappe);
+        command.env("CHAPPE_DATA", self.data);
+        if let Some(database) = self.database {
+            command.env("CHAPPE_DATABASE", database.url());
+        }
+        command
+    }
+
+    fn serve(&self) -> Process {
+        let mut command = self.command();
+        command.args(["dev", "--listen", "127.0.0.1:0", "--token", TOKEN]);
+        Process::start(command, TOKEN)
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        let output = self.command().args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+/// Somebody who looks at pages.
+struct Person {
+    address: SocketAddr,
+    cookies: BTreeMap<String, String>,
+}
+
+impl Person {
+    /// Logs in as the developer, with the code that the sandbox shows.
+    fn log_in(address: SocketAddr) -> Person {
+        let mut person = Person { address, cookies: BTreeMap::new() };
+        person.post("/login", "phone_number=%2B9996600001");
+        let message = person.get("/sandbox/messages/latest").body;
+        let code = message.split_once("\"code\":\"").expect("a code").1.split('"').next().unwrap().to_owned();
+        person.post("/login/code", &format!("code={code}"));
+        assert_eq!(person.get("/overview").status, 200, "logged in");
+        person
+    }
+
+    fn exchange(&self, method: &str, path: &str, form: &str) -> Answer {
+        let cookies: Vec<String> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut connection = TcpStream::connect(self.address).unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept: text/html\r\nCookie: {}\r\n\
+             Sec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            self.address,
+            cookies.join("; "),
+            form.len()
+        );
+        connection.write_all(head.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        connection.read_to_end(&mut bytes).unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n").expect("a whole answer");
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.exchange("GET", path, "")
+    }
+
+    fn post(&mut self, path: &str, form: &str) {
+        let answer = self.exchange("POST", path, form);
+        assert_eq!(answer.status, 303, "{path}: {}", answer.body);
+        for line in answer.head.lines() {
+            let Some(pair) = line.strip_prefix("set-cookie: ").and_then(|line| line.split(';').next()) else {
+                continue;
+            };
+            let (name, value) = pair.split_once('=').unwrap();
+            self.cookies.insert(name.to_owned(), value.to_owned());
+        }
+    }
+
+    /// Every page that links lead to.
+    fn pages(&self) -> Vec<String> {
+        let (mut known, mut of_path) = (BTreeSet::new(), BTreeMap::<String, usize>::new());
+        let (mut pages, mut missing) = (Vec::new(), Vec::new());
+        let begin = ["/overview", "/operator", "/profile", "/reference", "/"];
+        let mut ahead: VecDeque<String> = begin.iter().map(|path| (*path).to_owned()).collect();
+        while let Some(page) = ahead.pop_front().filter(|_| pages.len() < PAGES_MAX) {
+            let (path, shape) = shape(&page);
+            let count = of_path.entry(path).or_default();
+            if *count == PAGES_PER_PATH || !known.insert(shape) {
+                continue;
+            }
+            let answer = self.get(&page);
+            if answer.status != 200 {
+                missing.push(format!("{page} ({})", answer.status));
+                continue;
+            }
+            if !answer.head.contains("text/html") {
+                continue;
+            }
+            *count += 1;
+            let links = answer.body.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+            let links = links.map(|link| link.replace("&#38;", "&").replace("&amp;", "&"));
+            let ours = |link: &String| link.starts_with('/') && !link.starts_with("/assets/");
+            let bare = |link: String| link.split('#').next().unwrap_or("").to_owned();
+            ahead.extend(links.filter(ours).map(bare));
+            pages.push(page);
+        }
+        if !missing.is_empty() {
+            println!("links that lead to no page: {}", missing.join(", "));
+        }
+        pages
+    }
+}
+
+/// The path of a page, and what tells it from others, each without its ids and values.
+fn shape(page: &str) -> (String, String) {
+    let (path, query) = page.split_once('?').unwrap_or((page, ""));
+    let segment = |segment: &str| match segment.bytes().any(|byte| byte.is_ascii_digit()) {
+        true => "*".to_owned(),
+        false => segment.to_owned(),
+    };
+    let path = path.split('/').map(segment).collect::<Vec<_>>().join("/");
+    // The few values of a status or a period may each make another plan; a number or a moment does not.
+    let name = |pair: &str| match pair.split_once('=') {
+        Some((name @ ("status" | "days" | "state" | "kind" | "action"), value)) => format!("{name}={value}"),
+        Some((name, _)) => name.to_owned(),
+        None => pair.to_owned(),
+    };
+    let mut names: Vec<String> = query.split('&').map(name).collect();
+    names.sort_unstable();
+    (path.clone(), format!("{path}?{}", names.join("&")))
+}
