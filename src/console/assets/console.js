@@ -92,19 +92,6 @@ addEventListener("pageshow", () => {
   for (const busy of document.querySelectorAll("[data-busy]")) delete busy.dataset.busy;
 });
 
-/** Counts down until a button may be pressed; the server holds to it in any case. */
-function hold(button) {
-  const label = button.textContent;
-  const until = Date.now() + Number(button.dataset.wait) * 1000;
-  const step = () => {
-    const rest = Math.ceil((until - Date.now()) / 1000);
-    button.disabled = rest > 0;
-    button.textContent = rest > 0 ? `${label} in ${rest} s` : label;
-    if (rest > 0) setTimeout(step, 1000);
-  };
-  step();
-}
-
 // ---- keys -----------------------------------------------------------------------------------------------------
 
 let going;
@@ -264,6 +251,7 @@ function connect() {
     link("lost", "reconnecting…");
     // The browser itself tries again after a lost connection, but gives up after an error status (a proxy's 502).
     if (events.readyState !== EventSource.CLOSED) return;
+    changed(); // the end of the session would say the same: the page itself tells which it is
     retry = setTimeout(connect, wait);
     wait = Math.min(wait * 2, 15000);
   };
@@ -273,7 +261,6 @@ function connect() {
 // ---- start ----------------------------------------------------------------------------------------------------
 
 dress(document);
-for (const button of document.querySelectorAll("[data-wait]")) hold(button);
 document.querySelector("form[data-go-on]")?.requestSubmit(); // a step of long work: the next one by itself
 $("faults")?.focus();
 if (location.hash === "#q") $("q")?.focus();
