@@ -7,6 +7,7 @@ use axum::routing::get;
 use std::sync::Arc;
 
 const STYLE: &str = include_str!("assets/chappe.css");
+const SANDBOX_STYLE: &str = include_str!("assets/sandbox.css");
 const CONSOLE_STYLE: &str = include_str!("assets/console.css");
 const COMMON: &str = include_str!("assets/common.js");
 const CONSOLE: &str = include_str!("assets/console.js");
@@ -23,6 +24,7 @@ pub(super) fn router() -> Router<Arc<App>> {
     };
     Router::new()
         .route("/assets/chappe.css", asset("text/css; charset=utf-8", STYLE))
+        .route("/assets/sandbox.css", asset("text/css; charset=utf-8", SANDBOX_STYLE))
         .route("/assets/console.css", asset("text/css; charset=utf-8", CONSOLE_STYLE))
         .route("/assets/common.js", asset("text/javascript; charset=utf-8", COMMON))
         .route("/assets/console.js", asset("text/javascript; charset=utf-8", CONSOLE))

@@ -107,7 +107,7 @@ const PAGES: &[(NavItem, Act)] = &[
     (item("/senders", "Senders", "senders", "s", ""), Act::Senders),
     (item("/budget", "Budget", "budget", "b", "Account"), Act::SeeMoney),
     (item("/team", "Team", "team", "m", ""), Act::SeeTeam),
-    (item("/log", "Audit log", "log", "", ""), Act::Manage),
+    (item("/log", "Audit log", "audit", "", ""), Act::Manage),
 ];
 
 /// The pages of those who run this gateway.
@@ -116,7 +116,7 @@ const OPERATOR_PAGES: &[NavItem] = &[
     item("/operator/senders", "Senders", "senders", "s", ""),
     item("/operator/channels", "Channels", "channels", "c", ""),
     item("/operator/prices", "Prices and limits", "prices", "p", ""),
-    item("/operator/log", "Audit log", "log", "", ""),
+    item("/operator/log", "Audit log", "audit", "", ""),
 ];
 
 const fn item(

@@ -527,6 +527,7 @@ async fn assets_are_served_as_what_they_are() {
     let server = dev().await;
     for (path, kind) in [
         ("/assets/chappe.css", "text/css; charset=utf-8"),
+        ("/assets/sandbox.css", "text/css; charset=utf-8"),
         ("/assets/console.css", "text/css; charset=utf-8"),
         ("/assets/common.js", "text/javascript; charset=utf-8"),
         ("/assets/console.js", "text/javascript; charset=utf-8"),
