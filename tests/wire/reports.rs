@@ -283,7 +283,7 @@ async fn many_attempts_are_written_down_in_batches() {
     let mut server = Server::start(|setup| (setup.engine, setup.workers) = (false, false)).await;
     let request = RequestId::next(server.app.clock.now(), 0, None);
     let id = ReportId { request, seq: 1 };
-    let concluded = vec![(id, Attempt::Acknowledged); 2 * work::BATCH + 1];
+    let concluded = vec![(id, Attempt::Acknowledged, Duration::ZERO); 2 * work::BATCH + 1];
     let app = server.app.clone();
     let conclusion = tokio::spawn(async move { work::report::conclude(&app, concluded).await });
     let mut batches = 0;
