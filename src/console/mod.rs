@@ -6,8 +6,8 @@
 
 mod assets;
 mod audit_log;
-mod confirm;
 mod chart;
+mod confirm;
 mod cookies;
 mod csv;
 mod example;
@@ -16,10 +16,10 @@ mod form;
 mod guard;
 mod live;
 mod login;
-mod path;
-mod profile;
 mod openapi;
 mod overview;
+mod path;
+mod profile;
 mod reference;
 mod reports;
 mod request;

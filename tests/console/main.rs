@@ -10,7 +10,7 @@ mod support;
 
 mod landing;
 mod login;
+mod overview;
 mod reports;
 mod requests;
 mod tokens;
-mod overview;

@@ -16,6 +16,7 @@ const BACK_TO_1: &str = "DROP TABLE payment; DROP TABLE audit_log; DROP TABLE lo
                          ALTER TABLE customer DROP COLUMN website; ALTER TABLE customer DROP COLUMN purpose;
                          ALTER TABLE customer DROP COLUMN low_balance;
                          ALTER TABLE sender DROP COLUMN proven_at;
+                         ALTER TABLE report DROP COLUMN last_at; ALTER TABLE report DROP COLUMN last_ms;
                          DELETE FROM account WHERE id = 5;
                          DROP TABLE channel_reference; DROP TABLE subscriber;
                          ALTER TABLE request DROP COLUMN hop_until;

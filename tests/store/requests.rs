@@ -21,6 +21,9 @@ on_every_database! {
     searches_go_through_an_index,
 }
 
+/// How far apart the ids of copies are: farther than those of a test's own requests reach.
+const APART: i64 = 1_000_003;
+
 impl House {
     async fn found(&self, caller: Caller, search: &Search) -> Vec<RequestId> {
         let found = self.reader.requests(caller.account, search, 50).await.unwrap();
@@ -57,9 +60,9 @@ impl House {
         let put = Statement::new(format!(
             "WITH RECURSIVE numbers (n) AS (SELECT CAST($2 AS bigint) UNION ALL SELECT n - 1 FROM numbers WHERE n > 1)
              INSERT INTO request (id, {columns})
-             SELECT request.id - 8000000 - 8 * n, {columns} FROM request JOIN numbers ON 1 = 1 WHERE id = $1"
+             SELECT request.id - $3 * n, {columns} FROM request JOIN numbers ON 1 = 1 WHERE id = $1"
         ));
-        let put = put.with(like.number()).with(count);
+        let put = put.with(like.number()).with(count).with(APART);
         assert!(self.store.change(&Change::default().must(put)).await.unwrap());
     }
 }

@@ -9,8 +9,8 @@ pub mod reports;
 pub mod requests;
 pub mod senders;
 pub mod sessions;
-pub mod tokens;
 pub mod statistics;
+pub mod tokens;
 
 use super::Reader;
 use crate::vault::Vault;
