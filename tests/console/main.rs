@@ -8,9 +8,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// The Bot API on loopback.
+#[path = "../channels/telegram/double.rs"]
+#[allow(dead_code)] // The tests of channels use all of it.
+mod bot_api;
+
 mod landing;
 mod login;
 mod overview;
 mod reports;
 mod requests;
+mod roles;
+mod senders;
+mod team;
 mod tokens;

@@ -102,6 +102,7 @@ async fn a_token_that_is_replaced_works_as_long_as_was_chosen() {
 
     // At once, where it may have leaked.
     anna.log_in(&server, ANNA).await;
+    anna.open("/tokens").await;
     let path = format!("/tokens/{}", new.id.0);
     anna.submit(&format!("{path}/rotate"), &[("overlap", "0s"), ("life", "90d")]).await;
     assert_eq!(server.knock(&new.text).await, "ACCESS_TOKEN_INVALID");

@@ -25,6 +25,7 @@ mod races;
 mod reads;
 #[cfg(feature = "simulation")]
 mod requests;
+mod settings;
 #[cfg(feature = "simulation")]
 mod statements;
 mod statistics;

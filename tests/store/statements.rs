@@ -3,7 +3,7 @@
 
 use crate::house::{House, Place};
 use crate::postgres::{cluster, database};
-use crate::{admin, channels, lives, migrations, people, reads, requests, statistics};
+use crate::{admin, channels, lives, migrations, people, reads, requests, settings, statistics};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
@@ -30,6 +30,7 @@ async fn every_scenario(house: impl AsyncFn() -> House) {
     people::all(&house).await;
     reads::all(&house).await;
     requests::all(&house).await;
+    settings::all(&house).await;
     statistics::all(&house).await;
 }
 

@@ -5,8 +5,8 @@ mod page;
 mod replace;
 mod terms;
 
+use super::example::base_url;
 use super::form::{Form, Posted};
-use super::path::BaseUrl;
 use super::sandbox::{EXAMPLE_NUMBER, curl};
 use super::shell::{Shell, show};
 use super::show::{At, at};
@@ -19,6 +19,7 @@ use crate::tokens::{draw, masked};
 use askama::Template;
 use axum::Router;
 use axum::extract::RawQuery;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post};
 use chappe_core::{AccountId, Mode, Time, TokenId};
@@ -103,11 +104,7 @@ struct NewPage {
     lives: Vec<Choice>,
 }
 
-async fn list(
-    seat: Seat,
-    BaseUrl(base_url): BaseUrl,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Trouble> {
+async fn list(seat: Seat, headers: HeaderMap, RawQuery(query): RawQuery) -> Result<Response, Trouble> {
     seat.may(Act::Tokens)?;
     let query = Form::parse(query.unwrap_or_default().as_bytes());
     let before = query.value("before").parse().ok().map(TokenId);
@@ -117,6 +114,7 @@ async fn list(
     tokens.truncate(PAGE);
     let last = tokens.last().filter(|_| more).map(|token| token.id.0);
     let now = seat.visit.now;
+    let base_url = base_url(seat.app(), &headers);
     show(&TokensPage {
         shell: seat.shell("/tokens").await?,
         // The token itself is not in this page: nobody has asked for it.

@@ -1,7 +1,8 @@
 //! One token.
 
+use super::super::example::base_url;
 use super::super::form::{Form, Posted};
-use super::super::path::{BaseUrl, Named};
+use super::super::path::Named;
 use super::super::sandbox::{EXAMPLE_NUMBER, curl};
 use super::super::shell::{Shell, show};
 use super::super::show::at;
@@ -16,6 +17,7 @@ use crate::store::{Change, TokenRow};
 use crate::tokens::masked;
 use askama::Template;
 use axum::extract::RawQuery;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use std::net::IpAddr;
 
@@ -117,7 +119,7 @@ pub(super) async fn page(
 /// Shows a token's text, once it was asked for.
 pub(super) async fn reveal(
     Named(id): Named<i64>,
-    BaseUrl(base_url): BaseUrl,
+    headers: HeaderMap,
     Posted { visit, .. }: Posted,
 ) -> Result<Response, Trouble> {
     let seat = visit.seat()?;
@@ -132,7 +134,7 @@ pub(super) async fn reveal(
     let mut page = TokenPage::of(&seat, &token).await?;
     // A switch of the account, from here, leads to the token's page.
     page.shell.here = format!("/tokens/{id}");
-    let curl = curl(&base_url, &token.text, EXAMPLE_NUMBER);
+    let curl = curl(&base_url(seat.app(), &headers), &token.text, EXAMPLE_NUMBER);
     page.secret = Some(Secret { text: token.text.to_string(), curl });
     show(&page)
 }

@@ -57,7 +57,7 @@ pub(crate) struct World {
     pub(crate) blocked: BTreeSet<i64>,
     /// Chats that do not exist.
     pub(crate) unknown: BTreeSet<i64>,
-    /// The administrators of public channels.
+    /// The administrators of public channels, the owner first.
     pub(crate) administrators: BTreeMap<String, Vec<i64>>,
     pub(crate) webhook: Option<Value>,
     /// What the next calls of a method meet.
@@ -323,8 +323,9 @@ impl World {
                 match self.administrators.get(name) {
                     None => refused(400, "Bad Request: chat not found"),
                     Some(people) => {
-                        let member = |id: &i64| json!({ "status": "creator", "user": { "id": id } });
-                        done(people.iter().map(member).collect())
+                        let status = |at| if at == 0 { "creator" } else { "administrator" };
+                        let member = |(at, id)| json!({ "status": status(at), "user": { "id": id } });
+                        done(people.iter().enumerate().map(member).collect())
                     }
                 }
             }
