@@ -186,7 +186,7 @@ scenario("without JavaScript every way through works", { javaScriptEnabled: fals
   assert.equal(await figure(page, "Sent"), "1");
   await page.getByRole("button", { name: "Test", exact: true }).click();
   await page.getByText("Test mode").waitFor();
-  await page.getByText("You:").click();
+  await page.locator("#person summary").click();
   await page.getByRole("button", { name: "Log out" }).click();
   await page.waitForURL("**/login");
   const charged = 100 - (await callWith(token, "getBalance")).result.balance;
