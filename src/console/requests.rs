@@ -124,7 +124,7 @@ pub(super) fn verified(line: &RequestLine, now: Time) -> &'static str {
 /// What a state is called where it can be chosen.
 fn label(status: Status) -> &'static str {
     match status {
-        Status::Message => "Sent, whatever came of it",
+        Status::Message => "Message sent",
         Status::Sent => "On its way",
         Status::Delivered => "Delivered, read or not",
         Status::Read => "Read",
