@@ -74,6 +74,8 @@ struct House<'a> {
 impl House<'_> {
     fn command(&self) -> Command {
         let mut command = Command::new(self.chappe);
+        // What is said to the benchmark is no setting of the program's.
+        command.env_remove("CHAPPE_BENCH_REQUESTS").env_remove("CHAPPE_BENCH_LOOKS");
         command.env("CHAPPE_DATA", self.data);
         if let Some(database) = self.database {
             command.env("CHAPPE_DATABASE", database.url());
