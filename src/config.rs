@@ -387,7 +387,7 @@ impl Config {
     }
 
     /// Where providers reach this server.
-    fn public_url(&self) -> anyhow::Result<Option<String>> {
+    pub fn public_url(&self) -> anyhow::Result<Option<String>> {
         let text = self.public_url.trim().trim_end_matches('/');
         if text.is_empty() {
             return Ok(None);

@@ -300,7 +300,7 @@ async fn refuse_if_reused(
     Ok(())
 }
 
-fn phone(text: &str) -> anyhow::Result<Phone> {
+pub(super) fn phone(text: &str) -> anyhow::Result<Phone> {
     Phone::parse(text).ok_or_else(|| anyhow!("{text:?} is no phone number, such as +391234567890"))
 }
 

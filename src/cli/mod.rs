@@ -12,6 +12,7 @@ mod doctor;
 mod key;
 mod migrate;
 mod output;
+mod people;
 mod route;
 mod seed;
 mod serve;
@@ -62,6 +63,14 @@ enum Command {
     /// Register the channels that customers send from
     #[command(subcommand)]
     Sender(accounts::SenderCommand),
+    /// Let people act for a customer on the console
+    #[command(subcommand)]
+    Member(people::MemberCommand),
+    /// Let people run this gateway on the console
+    #[command(subcommand)]
+    Operator(people::OperatorCommand),
+    /// Make a link with which somebody logs in without a code: once, within ten minutes
+    Login(people::LoginArgs),
     /// Book a payment or a correction to an account
     Credit(accounts::CreditArgs),
     /// Create, show, limit and end API tokens
@@ -129,6 +138,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Key(command) => key::run(&command, cli.json),
         Command::Account(command) => accounts::run(command, cli.json),
         Command::Sender(command) => accounts::run_sender(command, cli.json),
+        Command::Member(command) => people::run_member(command, cli.json),
+        Command::Operator(command) => people::run_operator(command, cli.json),
+        Command::Login(args) => people::run_login(args, cli.json),
         Command::Credit(args) => accounts::run_credit(args, cli.json),
         Command::Token(command) => tokens::run(command, cli.json),
         Command::Check(args) => calls::check(args, cli.json),

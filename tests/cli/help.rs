@@ -5,9 +5,10 @@ use crate::gateway::Home;
 use std::collections::HashSet;
 
 /// Every subcommand. That no other exists is seen from the help itself.
-const COMMANDS: [&str; 21] = [
-    "dev", "serve", "key", "account", "sender", "credit", "token", "check", "send", "verify", "revoke",
-    "balance", "request", "text", "route", "doctor", "audit", "migrate", "backup", "copy", "help",
+const COMMANDS: [&str; 24] = [
+    "dev", "serve", "key", "account", "sender", "member", "operator", "login", "credit", "token", "check",
+    "send", "verify", "revoke", "balance", "request", "text", "route", "doctor", "audit", "migrate",
+    "backup", "copy", "help",
 ];
 
 /// The commands that the help of `line` lists.

@@ -21,6 +21,7 @@ mod help;
 #[allow(dead_code)] // The trials use all of it.
 mod http;
 mod migrate;
+mod people;
 mod postgres;
 mod route;
 mod seed;
