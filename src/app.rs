@@ -7,6 +7,7 @@ use crate::channels::text::Texts;
 use crate::channels::{ChannelSettings, Channels, Lent};
 use crate::engine::{Batches, Engine, Outlets};
 use crate::env::{Clock, Random};
+use crate::funding::{Funding, FundingSettings};
 use crate::net::address::TrustedProxies;
 use crate::net::outbound::{Outbound, OutboundPolicy};
 use crate::readiness::Readiness;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub sandbox_by_worker: bool,
     /// The console.
     pub console: ConsoleSettings,
+    /// Adding funds.
+    pub funding: FundingSettings,
     /// Whether this is `chappe dev`: the sandbox is open to everybody and its clock can be moved.
     pub dev: bool,
 }
@@ -103,6 +106,8 @@ pub struct App {
     pub tokens: Tokens,
     /// Where reports go out.
     pub outbound: Outbound,
+    /// How customers pay.
+    pub funding: Funding,
     /// Wakes of the workers.
     pub wakes: Wakes,
     /// Requests that changed, for pages that are live.
@@ -170,6 +175,7 @@ impl App {
         let app = App {
             channels: Channels::new(settings.routes.clone(), settings.channels.clone(), &lent),
             outbound: Outbound::new(settings.outbound),
+            funding: Funding::new(&settings.funding),
             settings,
             clock,
             random,

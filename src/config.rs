@@ -1,5 +1,7 @@
 //! Configuration: one struct; the defaults file, the operator's file and the environment, each over the one before.
 
+mod funding;
+
 use crate::app::{ConsoleSettings, Settings};
 use crate::channels::ChannelSettings;
 use crate::channels::gate::CONCURRENCY_MAX;
@@ -69,6 +71,7 @@ pub struct Config {
     codes: Life,
     idempotency: Life,
     console: ConsoleTable,
+    funding: funding::FundingTable,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -195,7 +198,9 @@ impl TextVariable {
                 && (setting.contains(".vars.")
                     || setting.contains(".headers.")
                     || TEXTS_OF_CHANNELS.iter().any(|end| setting.ends_with(end)));
-            setting.starts_with("prices.") || of_channel
+            setting.starts_with("prices.")
+                || setting.starts_with("funding.") && !setting.ends_with(".per_credit")
+                || of_channel
         };
         variables.filter(|found| is_text(&found.setting) && bare(&found.text)).collect()
     }
@@ -419,6 +424,7 @@ impl Config {
                 doubts.push(format!("channels.{name}: {doubt}"));
             }
         }
+        doubts.extend(self.funding.doubt());
         Ok(doubts)
     }
 
@@ -430,6 +436,8 @@ impl Config {
         };
         ensure!((1..=QUEUE_MAX).contains(&self.queue), "queue must be above 0, and {QUEUE_MAX} at most");
         let (routes, channels) = (self.routes()?, self.channels()?);
+        let public_url = self.public_url()?;
+        let funding = self.funding.settings(&channels, public_url.as_deref())?;
         let missing = |name: &ChannelName| !name.is_sandbox() && !channels.contains_key(name);
         if let Some(name) = routes.channels().into_iter().find(missing) {
             let names: Vec<_> = channels.keys().map(ChannelName::as_str).collect();
@@ -444,7 +452,8 @@ impl Config {
             routes,
             channels,
             texts: Arc::new(self.texts()?),
-            public_url: self.public_url()?,
+            public_url,
+            funding,
             queue_max: self.queue,
             trusted_proxies: TrustedProxies(
                 self.trusted_proxies.iter().map(range).collect::<Result<_, _>>()?,

@@ -16,6 +16,7 @@ pub mod console;
 pub mod door;
 pub mod engine;
 pub mod env;
+pub mod funding;
 pub mod net;
 pub mod numbering;
 pub mod readiness;

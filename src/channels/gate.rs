@@ -67,6 +67,23 @@ struct State {
     /// How many faults there were since the last thing that went well.
     faults: u32,
     closed: Option<Closed>,
+    /// The last fault, whatever went well since.
+    last_fault: Option<(Time, String)>,
+    /// When the channel last did what it is there for.
+    last_well: Option<Time>,
+}
+
+/// How a channel does, as far as this server knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// How many messages it has in its hands.
+    pub inside: u32,
+    /// Until when it is left alone, and why.
+    pub closed: Option<(Time, String)>,
+    /// The last fault since the server began, and when.
+    pub last_fault: Option<(Time, String)>,
+    /// When it last did what it is there for.
+    pub last_well: Option<Time>,
 }
 
 #[derive(Clone, Debug)]
@@ -109,6 +126,8 @@ impl Gate {
             promised: Time::from_micros(0),
             faults: 0,
             closed: None,
+            last_fault: None,
+            last_well: None,
         };
         Arc::new(Gate { channel, pace, state: Mutex::new(state) })
     }
@@ -132,6 +151,18 @@ impl Gate {
         Admission::Go(Pass { gate: self.clone(), since: now, done: false })
     }
 
+    /// How the channel does.
+    pub fn health(&self, now: Time) -> Health {
+        let state = self.state();
+        let closed = state.closed.as_ref().filter(|closed| now < closed.until);
+        Health {
+            inside: state.inside,
+            closed: closed.map(|closed| (closed.until, closed.reason.clone())),
+            last_fault: state.last_fault.clone(),
+            last_well: state.last_well,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,6 +183,7 @@ impl Pass {
     pub fn well(mut self, now: Time) {
         let was_closed = self.leave(now, |state| {
             state.faults = 0;
+            state.last_well = Some(now);
             state.closed.take().is_some()
         });
         if was_closed {
@@ -168,6 +200,7 @@ impl Pass {
             let closed_for = pause.max(longer.min(CLOSED_MAX));
             let until = state.closed.as_ref().map_or(now, |closed| closed.until).max(now + closed_for);
             state.closed = Some(Closed { until, reason: reason.to_owned() });
+            state.last_fault = Some((now, reason.to_owned()));
             closed_for
         })
     }
@@ -281,6 +314,22 @@ mod tests {
         trial.well(at(19_100));
         pass(&gate, at(19_100)).unwell(at(19_100), second, "once more");
         assert_eq!(unwell(&gate, at(19_100)).0, second, "the count began anew");
+    }
+
+    #[test]
+    fn the_last_fault_is_remembered_when_all_is_well_again() {
+        let gate = gate(10, None);
+        let fresh = Health { inside: 0, closed: None, last_fault: None, last_well: None };
+        assert_eq!(gate.health(at(0)), fresh);
+        pass(&gate, at(0)).unwell(at(0), Duration::from_secs(1), "refused");
+        let fault = Some((at(0), "refused".to_owned()));
+        let closed = Some((at(1_000), "refused".to_owned()));
+        assert_eq!(gate.health(at(500)), Health { closed, last_fault: fault.clone(), ..fresh.clone() });
+        let trial = pass(&gate, at(1_000));
+        assert_eq!(gate.health(at(1_000)), Health { inside: 1, last_fault: fault.clone(), ..fresh.clone() });
+        trial.well(at(1_100));
+        let last_well = Some(at(1_100));
+        assert_eq!(gate.health(at(1_100)), Health { last_fault: fault, last_well, ..fresh });
     }
 
     #[test]

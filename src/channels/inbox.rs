@@ -39,6 +39,29 @@ pub enum News {
         /// Their chat.
         chat_id: i64,
     },
+    /// Somebody is about to pay. Not taken as unknown: they are not to.
+    Checkout {
+        /// What we call the payment.
+        payment: String,
+        /// How much, in which currency.
+        price: String,
+    },
+    /// Somebody has paid.
+    Paid {
+        /// What we call the payment.
+        payment: String,
+        /// What the channel calls it.
+        charge: String,
+        /// How much, in which currency.
+        price: String,
+        /// Who, as the channel knows them.
+        payer: i64,
+    },
+    /// What somebody paid has gone back to them.
+    PaidBack {
+        /// What the channel calls the payment.
+        charge: String,
+    },
 }
 
 /// Which message something is said of.

@@ -257,6 +257,11 @@ impl Channels {
         hops.iter().map(|hop| &hop.channel).filter(serves_them).cloned().collect()
     }
 
+    /// Where live messages go.
+    pub fn routes(&self) -> &Routes {
+        &self.live
+    }
+
     /// Every channel with a wire.
     pub fn all_outside(&self) -> impl Iterator<Item = (&ChannelName, &Outside)> {
         self.outside.iter()

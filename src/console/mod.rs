@@ -6,6 +6,8 @@
 
 mod assets;
 mod audit_log;
+mod budget;
+mod budget_csv;
 mod chart;
 mod confirm;
 mod cookies;
@@ -13,10 +15,12 @@ mod csv;
 mod example;
 mod figure;
 mod form;
+mod funds;
 mod guard;
 mod live;
 mod login;
 mod openapi;
+mod operator;
 mod overview;
 mod path;
 mod profile;
@@ -62,8 +66,11 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .merge(senders::router())
         .merge(team::router())
         .merge(profile::router())
+        .merge(budget::router())
+        .merge(funds::router())
+        .merge(operator::router())
         .layer(from_fn_with_state(app.clone(), shield::shield));
-    pages.merge(sandbox::router(app)).merge(assets::router())
+    pages.merge(sandbox::router(app)).merge(assets::router()).merge(crate::funding::webhook::router())
 }
 
 /// The landing page, for a browser that asks for `/`.

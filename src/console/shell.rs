@@ -87,6 +87,16 @@ const NOTICES: &[(&str, &str, &str)] = &[
     ("last-owner", "bad", "An account needs an owner: make somebody else one first."),
     ("session-ended", "good", "The session is ended."),
     ("sessions-ended", "good", "All other sessions are ended."),
+    ("added", "good", "Added."),
+    ("paying", "good", "Thank you. As soon as the payment is confirmed, it is in your budget."),
+    ("booked", "good", "Booked."),
+    ("booked-before", "warn", "This reference was booked before. Nothing was changed."),
+    ("given-back", "good", "The payment went back, and the credits were taken from the balance."),
+    (
+        "not-given-back",
+        "bad",
+        "Telegram did not give the Stars back. Nothing was changed; the server's log says why.",
+    ),
     ("unchanged", "warn", "Nothing was changed."),
 ];
 

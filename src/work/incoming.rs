@@ -4,7 +4,9 @@ use super::BATCH;
 use crate::app::App;
 use crate::channels::inbox::{About, Letter, News, NotTaken};
 use crate::engine::Chore;
+use crate::funding::book::{self, Booked, Receipt};
 use crate::store::SubscriberRow;
+use crate::store::console::payments::Collector;
 use chappe_core::text::ChannelName;
 use chappe_core::{ChannelEvent, Command, Delivery, RequestId};
 use std::sync::Arc;
@@ -80,8 +82,40 @@ async fn command(app: &App, channel: &ChannelName, news: News) -> Result<Option<
             Chore::PutSubscriber(Box::new(row))
         }
         News::Unsubscribed { chat_id } => Chore::RemoveSubscriber(channel.clone(), chat_id),
+        News::Checkout { .. } | News::Paid { .. } | News::PaidBack { .. } => {
+            return payment(app, channel, news).await.map(|()| None);
+        }
     };
     app.engine.chore(chore).await.map(|_| None).map_err(|_| NotTaken::Failed)
+}
+
+/// Sees to what a bot hears of payments. Only the bot that collects them is believed.
+async fn payment(app: &App, channel: &ChannelName, news: News) -> Result<(), NotTaken> {
+    let collects = app.settings.funding.stars.as_ref().is_some_and(|stars| stars.channel == *channel);
+    if !collects {
+        return Err(NotTaken::Unknown);
+    }
+    let collector = Collector::Stars;
+    let booked = match news {
+        News::Checkout { payment, price } => {
+            let payable = book::is_payable(app, collector, &payment, &price).await;
+            payable.map(|payable| if payable { Booked::Done } else { Booked::Unknown })
+        }
+        News::Paid { payment, charge, price, payer } => {
+            let (payment, charge, price, payer) = (&payment, &charge, &price, &payer.to_string());
+            book::paid(app, &Receipt { collector, payment, charge, price, payer }).await
+        }
+        News::PaidBack { charge } => book::all_gone_back(app, collector, &charge).await,
+        _ => Ok(Booked::Unknown),
+    };
+    match booked {
+        Ok(Booked::Done) => Ok(()),
+        Ok(Booked::Unknown | Booked::Mismatch | Booked::Early) => Err(NotTaken::Unknown),
+        Err(error) => {
+            tracing::error!(%error, "what a bot hears of payments waits");
+            Err(NotTaken::Failed)
+        }
+    }
 }
 
 /// Whether a code may still be shown, and was shown before.

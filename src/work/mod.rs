@@ -53,6 +53,7 @@ impl Workers {
         tasks.spawn(report::run(app.clone(), stopped.clone()));
         tasks.spawn(upkeep::run(app.clone(), stopped.clone()));
         tasks.spawn(neighbours::run(app.clone(), stopped.clone()));
+        tasks.spawn(upkeep::warn(app.clone(), stopped.clone()));
         tasks.spawn(upkeep::forget(app.clone(), stopped));
         Workers { tasks, stop, delivery, stop_delivery }
     }

@@ -2,8 +2,11 @@
 
 use crate::app::App;
 use crate::engine::Chore;
+use crate::store::console::movements::LowBalance;
+use crate::store::console::people::CustomerId;
 use crate::store::console::sessions::{self, IDLE_MAX, LOGIN_LIFE, SESSION_MAX};
 use crate::store::{PurgeBefore, StoreError};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +25,8 @@ const LANE_ROUNDS: u32 = 8;
 const USES_ROUNDS: u32 = 20;
 /// How much time lies between two times of forgetting.
 const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// How much time lies between two looks at low balances.
+const BALANCES_EVERY: Duration = Duration::from_secs(60);
 /// How long the sandbox shows a code.
 const SANDBOX_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// How long a channel may still say something of a message: SMS receipts come up to three days late.
@@ -48,6 +53,32 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
         }
     }
     note_uses(&app).await;
+}
+
+/// Says in the log when a customer's balance has fallen below what it wants to be warned at: once each time. Apart from the
+/// rest, as forgetting is.
+pub(super) async fn warn(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    let mut low = BTreeSet::new();
+    while !*stopped.borrow() {
+        match app.reader.low_balances().await {
+            Ok(found) => low = tell(found, &low),
+            Err(error) => tracing::error!(%error, "balances cannot be looked at"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(BALANCES_EVERY) => {}
+            _ = stopped.wait_for(|stop| *stop) => {}
+        }
+    }
+}
+
+/// Tells of those balances that were not low before. Returns whose are low now.
+fn tell(found: Vec<LowBalance>, before: &BTreeSet<CustomerId>) -> BTreeSet<CustomerId> {
+    for LowBalance { customer, name, balance, below } in &found {
+        if !before.contains(customer) {
+            tracing::warn!(customer = name, %balance, %below, "a balance is running low");
+        }
+    }
+    found.into_iter().map(|low| low.customer).collect()
 }
 
 /// Forgets until told to stop. Apart from the rest: it takes its time, and a revoked token cannot wait for it.

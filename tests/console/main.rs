@@ -13,12 +13,16 @@ mod support;
 #[allow(dead_code)] // The tests of channels use all of it.
 mod bot_api;
 
+mod budget;
 mod landing;
 mod login;
+mod operator;
 mod overview;
 mod reports;
 mod requests;
 mod roles;
 mod senders;
+mod stars;
+mod stripe;
 mod team;
 mod tokens;

@@ -17,6 +17,7 @@ mod doubt;
 mod house;
 mod lives;
 mod migrations;
+mod money;
 mod nodes;
 mod opening;
 mod people;

@@ -3,7 +3,7 @@
 
 use crate::house::{House, Place};
 use crate::postgres::{cluster, database};
-use crate::{admin, channels, lives, migrations, people, reads, requests, settings, statistics};
+use crate::{admin, channels, lives, migrations, money, people, reads, requests, settings, statistics};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
@@ -27,6 +27,7 @@ async fn every_scenario(house: impl AsyncFn() -> House) {
     channels::all(&house).await;
     lives::all(&house).await;
     migrations::all(&house).await;
+    money::all(&house).await;
     people::all(&house).await;
     reads::all(&house).await;
     requests::all(&house).await;

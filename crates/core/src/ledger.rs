@@ -21,6 +21,14 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 4] = [Kind::Charge, Kind::Refund, Kind::Deposit, Kind::Adjustment];
+
+    /// The kind with this name.
+    pub fn parse(text: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
     /// The name in rows and answers.
     pub fn as_str(self) -> &'static str {
         match self {

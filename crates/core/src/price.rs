@@ -41,6 +41,17 @@ impl Prices {
     pub fn price(&self, phone: Phone) -> Money {
         *self.0.of(phone)
     }
+
+    /// The price of one message to `phone`, and the prefix that it stands under; the empty one for the default.
+    pub fn entry(&self, phone: Phone) -> (&str, Money) {
+        let (prefix, price) = self.0.entry(phone);
+        (prefix, *price)
+    }
+
+    /// Every price, each with its prefix; the default first, with the empty one.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, Money)> {
+        self.0.entries().map(|(prefix, price)| (prefix, *price))
+    }
 }
 
 #[cfg(test)]

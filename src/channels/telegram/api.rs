@@ -19,7 +19,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long Telegram holds a call for updates back while there are none.
 const LONG_POLL: Duration = Duration::from_secs(25);
 /// The kinds of updates that are asked for: without this list, Telegram sends whatever the last one asked for.
-const UPDATES: [&str; 3] = ["message", "callback_query", "my_chat_member"];
+const UPDATES: [&str; 4] = ["message", "callback_query", "my_chat_member", "pre_checkout_query"];
 /// The longest description of an error that is passed on, in characters.
 const DESCRIPTION_MAX_CHARS: usize = 120;
 
@@ -73,6 +73,19 @@ pub(super) struct Outgoing {
     pub(super) protected: bool,
     /// Buttons, as the Bot API writes them.
     pub(super) keyboard: Option<Value>,
+}
+
+/// Stars that are to be paid.
+#[derive(Clone, Copy, Debug)]
+pub struct Invoice<'a> {
+    /// What for, in 32 characters at most.
+    pub title: &'a str,
+    /// What for, in 255 characters at most.
+    pub description: &'a str,
+    /// What we call the payment, in 128 bytes at most.
+    pub payload: &'a str,
+    /// How many.
+    pub stars: i64,
 }
 
 /// Every answer of the Bot API.
@@ -193,6 +206,38 @@ impl Bot {
             parameters["show_alert"] = true.into();
         }
         self.done("answerCallbackQuery", &parameters).await
+    }
+
+    /// Has a link made under which Stars are paid.
+    pub async fn create_invoice_link(&self, invoice: &Invoice<'_>) -> Result<String, CallError> {
+        let Invoice { title, description, payload, stars } = invoice;
+        let parameters = json!({
+            "title": title,
+            "description": description,
+            "payload": payload,
+            "provider_token": "",
+            "currency": "XTR",
+            "prices": [{ "label": title, "amount": stars }],
+        });
+        self.call("createInvoiceLink", &parameters).await
+    }
+
+    /// Answers whoever is about to pay: that they may, or why not.
+    pub(super) async fn answer_pre_checkout(&self, id: &str, refusal: Option<&str>) -> Result<(), CallError> {
+        let mut parameters = json!({ "pre_checkout_query_id": id, "ok": refusal.is_none() });
+        if let Some(refusal) = refusal {
+            parameters["error_message"] = refusal.into();
+        }
+        self.done("answerPreCheckoutQuery", &parameters).await
+    }
+
+    /// Gives Stars back to whoever paid them. Those that went back before are no error.
+    pub async fn refund_star_payment(&self, payer: i64, charge: &str) -> Result<(), CallError> {
+        let parameters = json!({ "user_id": payer, "telegram_payment_charge_id": charge });
+        match self.done("refundStarPayment", &parameters).await {
+            Err(CallError::Refused { description, .. }) if description.contains("ALREADY_REFUNDED") => Ok(()),
+            done => done,
+        }
     }
 
     /// The ids of the people who run a public channel. The bot must be one of its administrators itself.

@@ -12,7 +12,7 @@ mod phrases;
 mod subscription;
 mod update;
 
-pub use api::{BaseUrl, Bot, CallError, Token};
+pub use api::{BaseUrl, Bot, CallError, Invoice, Token};
 
 use super::gate::Pace;
 use super::inbox::Inbox;

@@ -11,6 +11,9 @@ use crate::channels::inbox::{Inbox, News, NotTaken};
 use chappe_core::{Code, Phone};
 use serde_json::{Value, json};
 
+/// What people are told who would pay for nothing.
+const NOT_PAYABLE: &str = "This invoice is paid already, or too old. Begin a new payment on the console.";
+
 /// What is to be told to the person, once what they did is durable.
 #[derive(Debug)]
 pub(super) enum Reply {
@@ -20,6 +23,8 @@ pub(super) enum Reply {
     Show { callback: String, message_id: i64, code: Code, addressee: Addressee },
     /// That the code of this message is dead.
     Bury { callback: String, message_id: i64, addressee: Addressee },
+    /// Whether they may pay.
+    Checkout { id: String, ok: bool },
 }
 
 impl Reply {
@@ -70,6 +75,22 @@ impl Telegram {
                 let addressee = Addressee { chat_id, language };
                 Some(self.open(id, message_id, &data, addressee, inbox).await?)
             }
+            What::Checkout { id, payload, price } => {
+                match inbox.put(News::Checkout { payment: payload, price }).await {
+                    Ok(()) => Some(Reply::Checkout { id, ok: true }),
+                    Err(NotTaken::Unknown) => Some(Reply::Checkout { id, ok: false }),
+                    Err(NotTaken::Failed) => return Err(NotTaken::Failed),
+                }
+            }
+            What::Paid { payload, charge, price } => {
+                let paid = News::Paid { payment: payload, charge, price, payer: chat_id };
+                taken_or_unknown(inbox.put(paid).await)?;
+                None
+            }
+            What::PaidBack { charge } => {
+                taken_or_unknown(inbox.put(News::PaidBack { charge }).await)?;
+                None
+            }
         })
     }
 
@@ -103,6 +124,9 @@ impl Telegram {
             }
             Reply::Bury { callback, message_id, addressee } => {
                 self.bury(&callback, message_id, &addressee).await
+            }
+            Reply::Checkout { id, ok } => {
+                self.bot.answer_pre_checkout(&id, (!ok).then_some(NOT_PAYABLE)).await
             }
         };
         if let Err(error) = told {
@@ -141,6 +165,14 @@ impl Telegram {
             self.bot.edit_message(message_id, &message).await?;
         }
         answered
+    }
+}
+
+/// What nobody here knows of is none of our business: it would else be told for ever.
+fn taken_or_unknown(taken: Result<(), NotTaken>) -> Result<(), NotTaken> {
+    match taken {
+        Err(NotTaken::Unknown) => Ok(()),
+        taken => taken,
     }
 }
 

@@ -6,6 +6,8 @@ use serde::Deserialize;
 
 /// The longest id of a pressed button that is given back, in bytes.
 const CALLBACK_ID_MAX_BYTES: usize = 64;
+/// The longest name of a payment that is believed, in bytes: ours are much shorter.
+const PAYMENT_MAX_BYTES: usize = 255;
 /// The longest language that is kept, in bytes: those of BCP 47 that people speak are much shorter.
 const LANGUAGE_MAX_BYTES: usize = 35;
 
@@ -35,6 +37,12 @@ pub(super) enum What {
     Blocked,
     /// They pressed a button of a message.
     Pressed { id: String, message_id: i64, data: String },
+    /// They are about to pay, and wait for a word.
+    Checkout { id: String, payload: String, price: String },
+    /// They have paid.
+    Paid { payload: String, charge: String, price: String },
+    /// What they paid has gone back to them.
+    PaidBack { charge: String },
 }
 
 /// The number of an update, which everything up to it is confirmed by; `None` if it has none.
@@ -50,10 +58,11 @@ pub(super) fn number(update: &str) -> Option<i64> {
 /// Reads an update; `None` if there is nothing in it to act upon.
 pub(super) fn read(update: &str) -> Option<Heard> {
     let update: Update = serde_json::from_str(update).ok()?;
-    let Update { message, callback_query, my_chat_member } = update;
+    let Update { message, callback_query, my_chat_member, pre_checkout_query } = update;
     message
         .and_then(Message::heard)
         .or_else(|| callback_query.and_then(CallbackQuery::heard))
+        .or_else(|| pre_checkout_query.and_then(PreCheckoutQuery::heard))
         .or_else(|| my_chat_member.and_then(Membership::heard))
 }
 
@@ -62,6 +71,7 @@ struct Update {
     message: Option<Message>,
     callback_query: Option<CallbackQuery>,
     my_chat_member: Option<Membership>,
+    pre_checkout_query: Option<PreCheckoutQuery>,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +96,8 @@ struct Message {
     from: Option<User>,
     text: Option<String>,
     contact: Option<Contact>,
+    successful_payment: Option<Payment>,
+    refunded_payment: Option<Payment>,
     /// Any of these says that somebody else wrote it.
     forward_origin: Option<serde::de::IgnoredAny>,
     forward_date: Option<serde::de::IgnoredAny>,
@@ -96,6 +108,25 @@ struct Message {
 struct Contact {
     phone_number: String,
     user_id: Option<i64>,
+}
+
+/// What was paid, or went back.
+#[derive(Deserialize)]
+struct Payment {
+    currency: String,
+    total_amount: i64,
+    #[serde(default)]
+    invoice_payload: String,
+    telegram_payment_charge_id: String,
+}
+
+#[derive(Deserialize)]
+struct PreCheckoutQuery {
+    id: String,
+    from: User,
+    currency: String,
+    total_amount: i64,
+    invoice_payload: String,
 }
 
 #[derive(Deserialize)]
@@ -131,8 +162,16 @@ fn heard(chat: &Chat, from: &User, what: What) -> Option<Heard> {
 impl Message {
     fn heard(self) -> Option<Heard> {
         let Message { chat, from, text, contact, forward_origin, forward_date, via_bot, .. } = self;
-        let from = from?;
         let passed_on = forward_origin.is_some() || forward_date.is_some() || via_bot.is_some();
+        if let Some(what) = self.successful_payment.and_then(Payment::paid).filter(|_| !passed_on) {
+            return heard(&chat, &from?, what);
+        }
+        if let Some(what) = self.refunded_payment.and_then(Payment::paid_back).filter(|_| !passed_on) {
+            // Telegram may say so in the bot's own name: the chat tells whose money it was.
+            let from = User { id: chat.id, is_bot: false, language_code: None };
+            return heard(&chat, &from, what);
+        }
+        let from = from?;
         let what = match (contact, text) {
             // Telegram itself says whose number it is. One that was passed on may be from a time when it was theirs.
             (Some(contact), _) if contact.user_id == Some(from.id) && !passed_on => {
@@ -148,6 +187,35 @@ impl Message {
             (None, None) => return None,
         };
         heard(&chat, &from, what)
+    }
+}
+
+/// Names of payments are kept and told on only if they can be names.
+fn is_name(text: &str) -> bool {
+    (1..=PAYMENT_MAX_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+impl Payment {
+    fn paid(self) -> Option<What> {
+        let Payment { currency, total_amount, invoice_payload: payload, telegram_payment_charge_id: charge } =
+            self;
+        let good = is_name(&payload) && is_name(&charge) && is_name(&currency);
+        good.then(|| What::Paid { payload, charge, price: format!("{total_amount} {currency}") })
+    }
+
+    fn paid_back(self) -> Option<What> {
+        let charge = self.telegram_payment_charge_id;
+        is_name(&charge).then_some(What::PaidBack { charge })
+    }
+}
+
+impl PreCheckoutQuery {
+    fn heard(self) -> Option<Heard> {
+        let PreCheckoutQuery { id, from, currency, total_amount, invoice_payload: payload } = self;
+        let good = is_name(&id) && is_name(&payload) && is_name(&currency);
+        let chat = Chat { id: from.id, r#type: "private".to_owned() };
+        let what = What::Checkout { id, payload, price: format!("{total_amount} {currency}") };
+        good.then(|| heard(&chat, &from, what)).flatten()
     }
 }
 
@@ -273,6 +341,50 @@ mod tests {
         let pressed = What::Pressed { id: "9".to_owned(), message_id: 7, data: "r1".to_owned() };
         assert_eq!(press("9"), Some(pressed));
         assert_eq!(press(&"9".repeat(65)), None);
+    }
+
+    #[test]
+    fn a_payment_is_of_whoever_pays_it() {
+        let paid = json!({ "currency": "XTR", "total_amount": 500, "invoice_payload": "p1",
+                           "telegram_payment_charge_id": "ch_1", "provider_payment_charge_id": "" });
+        let expected = What::Paid { payload: "p1".into(), charge: "ch_1".into(), price: "500 XTR".into() };
+        assert_eq!(what(&message(json!({ "successful_payment": paid }))), Some(expected));
+        let back = Some(What::PaidBack { charge: "ch_1".into() });
+        assert_eq!(what(&message(json!({ "refunded_payment": paid }))), back);
+        let of_bot = json!({ "refunded_payment": paid, "from": { "id": 9, "is_bot": true } });
+        assert_eq!(what(&message(of_bot)), back);
+        for (name, value) in [
+            ("invoice_payload", json!("")),
+            ("invoice_payload", json!("é")),
+            ("telegram_payment_charge_id", json!("x".repeat(256))),
+            ("currency", json!("X R")),
+            ("total_amount", json!(1.5)),
+        ] {
+            let mut odd = paid.clone();
+            odd[name] = value;
+            assert_eq!(what(&message(json!({ "successful_payment": odd }))), None, "{odd}");
+        }
+        let passed_on = json!({ "successful_payment": paid, "forward_date": 1 });
+        assert_eq!(what(&message(passed_on)), None);
+        let group = json!({ "successful_payment": paid, "chat": { "id": -5, "type": "group" } });
+        assert_eq!(what(&message(group)), None);
+    }
+
+    #[test]
+    fn whoever_is_about_to_pay_waits_for_a_word() {
+        let ask = |from: Value, payload: &str| {
+            read(
+                &json!({ "update_id": 1, "pre_checkout_query": {
+                "id": "7", "from": from, "currency": "XTR", "total_amount": 500, "invoice_payload": payload,
+            } })
+                .to_string(),
+            )
+        };
+        let heard = ask(json!({ "id": 42, "language_code": "de" }), "p1").unwrap();
+        let checkout = What::Checkout { id: "7".into(), payload: "p1".into(), price: "500 XTR".into() };
+        assert_eq!(heard, Heard { chat_id: 42, language: "de".to_owned(), what: checkout });
+        assert_eq!(ask(json!({ "id": 42, "is_bot": true }), "p1"), None);
+        assert_eq!(ask(json!({ "id": 42 }), ""), None);
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! Reading is on [`super::Reader`]; what is written is made here as a [`super::Change`], for whoever has the writer.
 
 pub mod audit_log;
+pub mod movements;
+pub mod operator;
+pub mod payments;
 pub mod people;
 pub mod reports;
 pub mod requests;

@@ -60,6 +60,8 @@ pub(crate) struct World {
     /// The administrators of public channels, the owner first.
     pub(crate) administrators: BTreeMap<String, Vec<i64>>,
     pub(crate) webhook: Option<Value>,
+    /// The payments whose Stars went back.
+    pub(crate) paid_back: BTreeSet<String>,
     /// What the next calls of a method meet.
     pub(crate) faults: BTreeMap<String, VecDeque<Fault>>,
     /// Whether what was confirmed is sent again all the same.
@@ -291,7 +293,15 @@ impl World {
         let done = |result: Value| (200, json!({ "ok": true, "result": result }));
         match method {
             "getMe" => done(json!({ "id": 123456789, "is_bot": true, "username": "example_bot" })),
-            "setMyCommands" | "answerCallbackQuery" => done(true.into()),
+            "setMyCommands" | "answerCallbackQuery" | "answerPreCheckoutQuery" => done(true.into()),
+            "createInvoiceLink" => invoice(body),
+            "refundStarPayment" => {
+                let charge = body["telegram_payment_charge_id"].as_str().unwrap_or_default();
+                match self.paid_back.insert(charge.to_owned()) {
+                    true => done(true.into()),
+                    false => refused(400, "Bad Request: CHARGE_ALREADY_REFUNDED"),
+                }
+            }
             "setWebhook" => {
                 self.webhook = Some(body.clone());
                 done(true.into())
@@ -360,6 +370,22 @@ impl World {
     pub(crate) fn chat(&self, chat: i64) -> Vec<&Value> {
         self.messages.range((chat, i64::MIN)..=(chat, i64::MAX)).map(|(_, message)| message).collect()
     }
+}
+
+/// A link under which Stars are paid, where the invoice is one.
+fn invoice(body: &Value) -> (u16, Value) {
+    let length = |name: &str| body[name].as_str().unwrap_or_default().chars().count();
+    let good = (1..=32).contains(&length("title"))
+        && (1..=255).contains(&length("description"))
+        && (1..=128).contains(&length("payload"))
+        && body["currency"] == "XTR"
+        && body["provider_token"] == ""
+        && body["prices"].as_array().is_some_and(|prices| prices.len() == 1)
+        && body.pointer("/prices/0/amount").and_then(Value::as_i64).is_some_and(|stars| stars > 0);
+    if !good {
+        return refused(400, "Bad Request: STARS_INVOICE_INVALID");
+    }
+    (200, json!({ "ok": true, "result": "https://t.me/$invoice" }))
 }
 
 fn place(body: &Value) -> (i64, i64) {

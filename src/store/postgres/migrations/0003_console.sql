@@ -78,20 +78,27 @@ CREATE TABLE audit_log (
 CREATE INDEX audit_log_of_customer ON audit_log (customer_id, id);
 CREATE INDEX audit_log_of_action ON audit_log (customer_id, action, at);
 
--- Money that a provider was asked to collect. What came of it is booked by its reference, which no two transfers share.
+-- Money that a provider was asked to collect. What came of it is booked by the provider's name for it, which no two
+-- transfers share.
 CREATE TABLE payment (
+    id         TEXT PRIMARY KEY, -- what we call it: drawn, and told to the provider
     provider   TEXT NOT NULL, -- stripe, stars
-    reference  TEXT NOT NULL, -- what the provider calls it
     account_id BIGINT NOT NULL REFERENCES account (id),
     amount     BIGINT NOT NULL CHECK (amount > 0), -- micro-credits
-    price      TEXT NOT NULL, -- what the payer pays, in the provider's words
-    payer      TEXT NOT NULL,
+    price      TEXT NOT NULL, -- what is paid for them, in the smallest unit, such as '1250 eur'
+    link       TEXT NOT NULL, -- where it is paid; empty until the provider has said it
     state      TEXT NOT NULL CHECK (state IN ('open', 'paid', 'refunded', 'failed')),
+    charge     TEXT, -- what the provider calls it, once it is paid
+    payer      TEXT NOT NULL, -- whom the provider names as the payer
+    refunded   BIGINT NOT NULL CHECK (refunded >= 0 AND refunded <= amount), -- micro-credits that went back
     created_at BIGINT NOT NULL,
-    changed_at BIGINT NOT NULL,
-    PRIMARY KEY (provider, reference)
+    changed_at BIGINT NOT NULL
 );
 CREATE INDEX payment_of_account ON payment (account_id, created_at);
+CREATE UNIQUE INDEX payment_charge ON payment (provider, charge) WHERE charge IS NOT NULL;
+
+-- What is not a charge is rare among an account's transfers, and looked for.
+CREATE INDEX transfer_not_charged ON transfer (account_id, kind, seq) WHERE kind <> 'charge';
 
 -- The requests of an account, newest last, and those to one number without a look at each row. It grows at its end and
 -- never changes, so that it costs a call next to nothing.
