@@ -127,7 +127,7 @@ pub(super) fn run_member(command: MemberCommand, json: bool) -> Done {
             output::json(&Value::Array(members.iter().map(member_as_json).collect()));
         } else {
             let row = |member: &MemberRow| {
-                let MemberRow { person, role, since } = member;
+                let MemberRow { person, role, since, .. } = member;
                 vec![number(person), name_of(person), role.to_string(), output::moment(*since)]
             };
             output::table(&["NUMBER", "NAME", "ROLE", "SINCE"], &members.iter().map(row).collect::<Vec<_>>());
@@ -254,6 +254,6 @@ fn person_as_json(person: &PersonRow) -> Value {
 }
 
 fn member_as_json(member: &MemberRow) -> Value {
-    let MemberRow { person, role, since } = member;
+    let MemberRow { person, role, since, .. } = member;
     json!({ "phone_number": number(person), "name": person.name, "role": role.as_str(), "since": since.secs() })
 }

@@ -18,12 +18,15 @@ enum For {
     People,
     /// Members of the customer with these roles.
     Members(&'static [Role]),
+    /// Whoever runs the gateway; to all others there is no such page.
+    Operators,
 }
 
-use For::{Everybody, Members, People};
+use For::{Everybody, Members, Operators, People};
 
 const ALL: For = Members(&[Role::Owner, Role::Developer, Role::Finance]);
 const TECHNICAL: For = Members(&[Role::Owner, Role::Developer]);
+const FINANCIAL: For = Members(&[Role::Owner, Role::Finance]);
 const OWNERS: For = Members(&[Role::Owner]);
 
 /// A route, whom it is for, what is sent there, and what those whom it is for are answered.
@@ -88,6 +91,23 @@ const TABLE: &[Line] = &[
     ("POST", "/sessions/end", People, &[("session", "1")], 303),
     ("POST", "/sessions/others", People, &[], 303),
     ("GET", "/log", OWNERS, &[], 200),
+    ("GET", "/budget", FINANCIAL, &[], 200),
+    ("GET", "/budget.csv", FINANCIAL, &[], 200),
+    ("POST", "/budget/alert", FINANCIAL, &[("alert", "5")], 303),
+    ("GET", "/budget/add", FINANCIAL, &[], 200),
+    ("POST", "/budget/add", FINANCIAL, &[("amount", "5")], 200),
+    ("GET", "/budget/payments/{payment}", FINANCIAL, &[], 404),
+    ("GET", "/operator", Operators, &[], 200),
+    ("GET", "/operator/accounts/{customer}", Operators, &[], 200),
+    ("POST", "/operator/accounts/{customer}/credit", Operators, &[], 200),
+    ("POST", "/operator/accounts/{customer}/adjust", Operators, &[], 200),
+    ("GET", "/operator/payments/{payment}/refund", Operators, &[], 404),
+    ("POST", "/operator/payments/{payment}/refund", Operators, &[], 404),
+    ("GET", "/operator/senders", Operators, &[], 200),
+    ("POST", "/operator/senders", Operators, &[("verify", "0 nobodys_shop")], 303),
+    ("GET", "/operator/channels", Operators, &[], 200),
+    ("GET", "/operator/prices", Operators, &[], 200),
+    ("GET", "/operator/log", Operators, &[], 200),
 ];
 
 /// These are not behind the log-in: the sandbox has a guard of its own (tests/wire/sandbox.rs), and what pages are made
@@ -132,12 +152,14 @@ struct Things {
     request: String,
     token: String,
     person: String,
+    customer: String,
 }
 
 impl Things {
     fn path(&self, pattern: &str) -> String {
         let id = if pattern.starts_with("/requests") { &self.request } else { &self.token };
-        pattern.replace("{id}", id).replace("{username}", SHOP).replace("{person}", &self.person)
+        let path = pattern.replace("{id}", id).replace("{username}", SHOP).replace("{person}", &self.person);
+        path.replace("{customer}", &self.customer).replace("{payment}", "stripe-nobodys")
     }
 }
 
@@ -173,7 +195,8 @@ impl Server {
             }
         }
         let target = self.reader().person_of(Phone::parse(TARGET).unwrap()).await.unwrap().unwrap();
-        Things { request: request.to_owned(), token, person: target.id.0.to_string() }
+        let (person, customer) = (target.id.0.to_string(), customer.0.to_string());
+        Things { request: request.to_owned(), token, person, customer }
     }
 
     /// A browser in which the owner of a number is logged in, by a link as the operator makes them.
@@ -220,6 +243,8 @@ fn expected(who: Who, (method, path, whom, _, status): Line) -> Verdict {
             if (method, path) == ("POST", "/profile") { Verdict::Status(status) } else { Verdict::Welcome }
         }
         (People, _) => Verdict::Status(status),
+        (Operators, Who::Operator) => Verdict::Status(status),
+        (Operators, _) => Verdict::Status(404),
         (Members(_), Who::Stranger | Who::Operator) => Verdict::Welcome,
         (Members(_), Who::Other) if names => Verdict::Status(404),
         (Members(_), Who::Other) => Verdict::Status(status),

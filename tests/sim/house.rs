@@ -9,6 +9,7 @@ use axum::Router;
 use chappe::app::{App, ConsoleSettings, Engines, Settings};
 use chappe::channels::route::Routes;
 use chappe::env::{Clock, Random};
+use chappe::funding::FundingSettings;
 use chappe::net::address::TrustedProxies;
 use chappe::net::outbound::OutboundPolicy;
 use chappe::store::{Durability, NewToken, Store};
@@ -101,6 +102,7 @@ impl House {
             trusted_proxies: TrustedProxies::default(),
             proxies_only: false,
             sandbox_by_worker: true,
+            funding: FundingSettings { least: Money::ZERO, most: Money::ZERO, stripe: None, stars: None },
             console: ConsoleSettings { sign_up: false },
             outbound: OutboundPolicy::PublicOnly,
             dev: false,
