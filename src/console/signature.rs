@@ -165,7 +165,8 @@ mod tests {
             (&"now".to_owned(), &good, BODY, "bad", "plain digits"),
             (&padded, &good, BODY, "bad", "plain digits"),
         ] {
-            let found = check(Received { timestamp, signature, body }, &mine, &[other.clone()], NOW);
+            let found =
+                check(Received { timestamp, signature, body }, &mine, std::slice::from_ref(&other), NOW);
             assert!(found.kind == kind && found.text.contains(words), "{words}: {found:?}");
         }
     }

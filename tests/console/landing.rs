@@ -102,3 +102,30 @@ async fn the_reference_is_the_document() {
     assert!(text.len() < 45 * 1024, "{} bytes", text.len());
     server.stop();
 }
+
+#[tokio::test]
+async fn assets_are_served_as_what_they_are() {
+    let server = Server::start(|_| {}).await;
+    for (path, kind) in [
+        ("/assets/chappe.css", "text/css; charset=utf-8"),
+        ("/assets/sandbox.css", "text/css; charset=utf-8"),
+        ("/assets/console.css", "text/css; charset=utf-8"),
+        ("/assets/common.js", "text/javascript; charset=utf-8"),
+        ("/assets/console.js", "text/javascript; charset=utf-8"),
+        ("/assets/sandbox.js", "text/javascript; charset=utf-8"),
+        ("/assets/icon.svg", "image/svg+xml"),
+        ("/openapi.json", "application/json"),
+    ] {
+        let answer = server.call(&Request::get(path)).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)), "{path}");
+        assert!(!answer.body.is_empty());
+    }
+    for (path, text) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
+        assert_eq!(server.call(&Request::get(path)).await.text(), text);
+    }
+    for path in
+        ["/assets/../Cargo.toml", "/assets/%2e%2e/Cargo.toml", "/assets/", "/favicon.ico", "/.git/config"]
+    {
+        assert_eq!(server.call(&Request::get(path)).await.error(), "UNKNOWN_METHOD", "{path}");
+    }
+}

@@ -522,33 +522,6 @@ async fn the_page_is_locked_down_and_lets_no_text_become_markup() {
     }
 }
 
-#[tokio::test]
-async fn assets_are_served_as_what_they_are() {
-    let server = dev().await;
-    for (path, kind) in [
-        ("/assets/chappe.css", "text/css; charset=utf-8"),
-        ("/assets/sandbox.css", "text/css; charset=utf-8"),
-        ("/assets/console.css", "text/css; charset=utf-8"),
-        ("/assets/common.js", "text/javascript; charset=utf-8"),
-        ("/assets/console.js", "text/javascript; charset=utf-8"),
-        ("/assets/sandbox.js", "text/javascript; charset=utf-8"),
-        ("/assets/icon.svg", "image/svg+xml"),
-        ("/openapi.json", "application/json"),
-    ] {
-        let answer = server.call(&Request::get(path)).await;
-        assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)), "{path}");
-        assert!(!answer.body.is_empty());
-    }
-    for (path, text) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
-        assert_eq!(server.call(&Request::get(path)).await.text(), text);
-    }
-    for path in
-        ["/assets/../Cargo.toml", "/assets/%2e%2e/Cargo.toml", "/assets/", "/favicon.ico", "/.git/config"]
-    {
-        assert_eq!(server.call(&Request::get(path)).await.error(), "UNKNOWN_METHOD", "{path}");
-    }
-}
-
 /// Every live page costs a connection and a read a change: there is an end to them.
 #[tokio::test]
 async fn live_pages_are_bounded() {
