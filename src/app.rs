@@ -10,6 +10,7 @@ use crate::env::{Clock, Random};
 use crate::funding::{Funding, FundingSettings};
 use crate::net::address::TrustedProxies;
 use crate::net::outbound::{Outbound, OutboundPolicy};
+use crate::oidc::{self, Oidc};
 use crate::readiness::Readiness;
 use crate::store::{Reader, Store, StoreError};
 use crate::tokens::Tokens;
@@ -64,6 +65,8 @@ pub struct Settings {
 pub struct ConsoleSettings {
     /// Whether everybody with a number may open an account.
     pub sign_up: bool,
+    /// Who says who people are, beside a code.
+    pub oidc: Option<oidc::Settings>,
 }
 
 impl Settings {
@@ -108,6 +111,8 @@ pub struct App {
     pub outbound: Outbound,
     /// How customers pay.
     pub funding: Funding,
+    /// Logging in by what an issuer says, if there is one.
+    pub oidc: Option<Oidc>,
     /// Wakes of the workers.
     pub wakes: Wakes,
     /// Requests that changed, for pages that are live.
@@ -172,10 +177,13 @@ impl App {
         let (letters, letter_queue) = inbox::slot();
         let tokens = Tokens::read(&reader).await?;
         let lent = lend(&settings, &vault, &clock, &random);
+        let oidc = settings.console.oidc.clone();
+        let oidc = oidc.map(|oidc| Oidc::new(oidc, vault.login_sealer(), clock.clone(), random.clone()));
         let app = App {
             channels: Channels::new(settings.routes.clone(), settings.channels.clone(), &lent),
             outbound: Outbound::new(settings.outbound),
             funding: Funding::new(&settings.funding),
+            oidc,
             settings,
             clock,
             random,

@@ -9,6 +9,7 @@ use crate::channels::route::{InvalidRoute, Line, Routes};
 use crate::channels::text::Texts;
 use crate::net::address::{TrustedProxies, parse_range};
 use crate::net::outbound::OutboundPolicy;
+use crate::oidc;
 use crate::vault::MasterKey;
 use anyhow::{Context, bail, ensure};
 use chappe_core::limits::{Limit, Rate};
@@ -78,6 +79,7 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 struct ConsoleTable {
     sign_up: bool,
+    oidc: oidc::Configured,
 }
 
 /// The URL of a PostgreSQL database. It may hold a password, and so is never shown.
@@ -199,6 +201,7 @@ impl TextVariable {
                     || setting.contains(".headers.")
                     || TEXTS_OF_CHANNELS.iter().any(|end| setting.ends_with(end)));
             setting.starts_with("prices.")
+                || setting.starts_with("console.oidc.")
                 || setting.starts_with("funding.") && !setting.ends_with(".per_credit")
                 || of_channel
         };
@@ -430,6 +433,10 @@ impl Config {
 
     /// The settings of a server.
     pub fn settings(&self) -> anyhow::Result<Settings> {
+        self.settings_that_reach(OutboundPolicy::PublicOnly)
+    }
+
+    fn settings_that_reach(&self, outbound: OutboundPolicy) -> anyhow::Result<Settings> {
         let range = |text: &String| {
             parse_range(text)
                 .with_context(|| format!("{text:?} in trusted_proxies is no address or CIDR range"))
@@ -447,6 +454,10 @@ impl Config {
                 name.as_str()
             );
         }
+        let public_url = self.public_url()?;
+        let plain_loopback = outbound == OutboundPolicy::LoopbackToo;
+        let oidc = self.console.oidc.settings(public_url.as_deref(), plain_loopback);
+        let oidc = oidc.context("in console.oidc")?;
         Ok(Settings {
             rules: self.rules()?,
             routes,
@@ -458,10 +469,10 @@ impl Config {
             trusted_proxies: TrustedProxies(
                 self.trusted_proxies.iter().map(range).collect::<Result<_, _>>()?,
             ),
-            outbound: OutboundPolicy::PublicOnly,
+            outbound,
             proxies_only: self.tls.certificate.as_os_str().is_empty(),
             sandbox_by_worker: false,
-            console: ConsoleSettings { sign_up: self.console.sign_up },
+            console: ConsoleSettings { sign_up: self.console.sign_up, oidc },
             dev: false,
         })
     }
@@ -470,14 +481,13 @@ impl Config {
     /// machine.
     pub fn dev_settings(&self) -> anyhow::Result<Settings> {
         let rules = Rules { account_rate: None, ..self.rules()? };
-        let settings = self.settings()?;
+        let settings = self.settings_that_reach(OutboundPolicy::LoopbackToo)?;
         Ok(Settings {
             rules,
             proxies_only: false,
             sandbox_by_worker: false,
             routes: Routes::sandbox(),
-            outbound: OutboundPolicy::LoopbackToo,
-            console: ConsoleSettings { sign_up: true },
+            console: ConsoleSettings { sign_up: true, ..settings.console },
             dev: true,
             ..settings
         })

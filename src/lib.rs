@@ -19,6 +19,7 @@ pub mod env;
 pub mod funding;
 pub mod net;
 pub mod numbering;
+pub mod oidc;
 pub mod readiness;
 pub mod secret;
 pub mod store;

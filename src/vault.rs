@@ -68,6 +68,7 @@ pub struct Vault {
     callback: CallbackKey,
     seals: [Aes256GcmSiv; 6],
     button: Sealer,
+    login: Sealer,
     check: [u8; 8],
 }
 
@@ -126,6 +127,7 @@ impl Vault {
                 seal("person seal"),
             ],
             button: Sealer(seal("button seal")),
+            login: Sealer(seal("login seal")),
             check,
         }
     }
@@ -191,6 +193,11 @@ impl Vault {
         self.button.clone()
     }
 
+    /// The key for what a browser keeps of a log-in that was begun elsewhere.
+    pub fn login_sealer(&self) -> Sealer {
+        self.login.clone()
+    }
+
     fn cipher(&self, purpose: Purpose) -> &Aes256GcmSiv {
         let [token, code, phone, own_number, subscriber, person] = &self.seals;
         match purpose {
@@ -251,6 +258,21 @@ impl Sealer {
     ) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
         let payload = Payload { msg: sealed, aad: place };
         self.0.decrypt(&nonce(request.number()), payload).map(Zeroizing::new).map_err(|_| Unsealable)
+    }
+
+    /// Seals a value that belongs to no request, for one `place`. `drawn` is random and for this value alone; it is put
+    /// before what was sealed.
+    pub fn seal_drawn(&self, drawn: [u8; 12], place: &[u8], plain: &[u8]) -> Vec<u8> {
+        // Fails only for values of many gigabytes.
+        let sealed = self.0.encrypt(&drawn.into(), Payload { msg: plain, aad: place }).unwrap_or_default();
+        [&drawn[..], &sealed].concat()
+    }
+
+    /// Opens a value that belongs to no request, in the place that it was sealed for.
+    pub fn open_drawn(&self, place: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
+        let (drawn, sealed) = sealed.split_first_chunk::<12>().ok_or(Unsealable)?;
+        let payload = Payload { msg: sealed, aad: place };
+        self.0.decrypt(&(*drawn).into(), payload).map(Zeroizing::new).map_err(|_| Unsealable)
     }
 }
 
@@ -320,6 +342,20 @@ mod tests {
         assert!(sealer.open(other, b"chat 1", &sealed).is_err(), "another request");
         assert!(vault(2).button_sealer().open(request, b"chat 1", &sealed).is_err(), "another key");
         assert!(vault(1).open(Purpose::Code, request.number(), &sealed).is_err(), "nothing of the database");
+    }
+
+    #[test]
+    fn what_belongs_to_no_request_opens_where_it_was_sealed_for() {
+        let sealer = vault(1).login_sealer();
+        let sealed = sealer.seal_drawn([7; 12], b"issuer", b"state");
+        assert_eq!(sealer.open_drawn(b"issuer", &sealed).unwrap().as_slice(), b"state");
+        assert!(sealer.open_drawn(b"another", &sealed).is_err(), "another place");
+        assert!(vault(2).login_sealer().open_drawn(b"issuer", &sealed).is_err(), "another key");
+        assert!(vault(1).button_sealer().open_drawn(b"issuer", &sealed).is_err(), "another use");
+        for length in 0..sealed.len() {
+            assert!(sealer.open_drawn(b"issuer", &sealed[..length]).is_err(), "{length} bytes of it");
+        }
+        assert_ne!(sealed, sealer.seal_drawn([8; 12], b"issuer", b"state"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::trouble::{Trouble, see_other, with_then};
 use super::visit::{Visit, called};
 use crate::app::App;
 use crate::engine::{Chore, Failure};
-use crate::store::Change;
+use crate::oidc;
 use crate::store::console::audit_log::Entry;
 use crate::store::console::people::{PersonRow, know};
 use crate::store::console::sessions::{self, LOGIN_LIFE, LoginRow, NewSession, SESSION_MAX};
@@ -38,6 +38,12 @@ const AGENT_MAX_CHARS: usize = 200;
 /// How many letters and digits a browser holds: 190 bits.
 const SECRET_LENGTH: usize = 32;
 const CODE_LENGTH: &str = "6";
+/// How long a name may be that Telegram tells, in characters.
+const NAME_MAX_CHARS: usize = 80;
+const NO_NUMBER: &str =
+    "Telegram did not tell your phone number, by which you are known here. Allow it, or log in with a code.";
+const NOT_KNOWN: &str =
+    "Your number has no account here. Whoever runs this gateway, or an owner of your team, can add it.";
 
 /// The house itself, as whoever sends its codes.
 const HOUSE: Caller = Caller { account: AccountId::HOUSE, token: TokenId(0), mode: Mode::Live };
@@ -48,6 +54,8 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/login/code", get(code_page).post(enter))
         .route("/login/again", post(again))
         .route("/login/link", get(link_page).post(follow))
+        .route("/login/telegram", get(to_telegram))
+        .route(oidc::CALLBACK_PATH, get(from_telegram))
         .route("/confirm", get(confirm_page).post(confirm))
         .route("/logout", post(log_out))
 }
@@ -139,13 +147,17 @@ fn then_of(form: &Form) -> String {
 }
 
 fn show_login(app: &App, form: Form, then: String) -> Result<Response, Trouble> {
+    show_login_with(app, form, then, None)
+}
+
+fn show_login_with(app: &App, form: Form, then: String, notice: Option<Notice>) -> Result<Response, Trouble> {
     show(&LoginPage {
         form,
         csrf: String::new(),
         then,
-        telegram: false,
+        telegram: app.oidc.is_some(),
         open: app.settings.console.sign_up,
-        notice: None,
+        notice,
     })
 }
 
@@ -304,7 +316,7 @@ async fn enter(
         return show_code(&app, form, login.phone, then);
     }
     let person = person_of(&app, login.phone).await?;
-    let opened = open(&app, digest, &person, &headers, &origin).await?;
+    let opened = open(&app, Some(digest), &person, &headers, &origin).await?;
     Ok(opened.map_or_else(
         || see_other("/login"),
         |cookies| with_cookies(see_other(if then.is_empty() { "/overview" } else { &then }), cookies),
@@ -353,11 +365,11 @@ pub(super) async fn person_of(app: &App, phone: Phone) -> Result<PersonRow, Trou
     app.pages.person_of(phone).await?.ok_or(Trouble::Internal)
 }
 
-/// Ends a log-in with a session in its place. Gives the cookies that the browser is to hold; `None` if the log-in has
+/// Opens a session, in the place of a log-in where there was one. Gives the cookies that the browser is to hold; `None` if the log-in has
 /// been used.
 pub(super) async fn open(
     app: &App,
-    login: [u8; 32],
+    login: Option<[u8; 32]>,
     person: &PersonRow,
     headers: &HeaderMap,
     origin: &Origin,
@@ -391,7 +403,8 @@ pub(super) async fn open(
         detail: String::new(),
         address: origin.address.clone(),
     };
-    let mut change: Change = sessions::open(login, &new).noted(&entry);
+    let ended = login.map(sessions::end).unwrap_or_default();
+    let mut change = ended.with(sessions::open(&new)).noted(&entry);
     if let Some(digest) = before {
         change = change.with(sessions::close(digest));
     }
@@ -427,10 +440,60 @@ async fn follow(
         |login: &LoginRow| login.request.is_none() && app.clock.now().since(login.created_at) <= LOGIN_LIFE;
     let Some(login) = login.filter(good) else { return Err(Trouble::NotFound) };
     let person = person_of(&app, login.phone).await?;
-    match open(&app, digest, &person, &headers, &origin).await? {
+    match open(&app, Some(digest), &person, &headers, &origin).await? {
         Some(cookies) => Ok(with_cookies(see_other("/overview"), cookies)),
         None => Err(Trouble::NotFound),
     }
+}
+
+/// Sends the browser to where Telegram says who somebody is.
+async fn to_telegram(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Result<Response, Trouble> {
+    let oidc = app.oidc.as_ref().ok_or(Trouble::NotFound)?;
+    let then = then_of(&Form::parse(query.unwrap_or_default().as_bytes()));
+    match oidc.begin(&then).await {
+        Ok(begun) => {
+            let cookie = Cookie::Telegram.set(&app, &begun.cookie, oidc::PENDING_MAX);
+            Ok(with_cookies(see_other(&begun.redirect_url), [cookie]))
+        }
+        Err(error) => show_login_with(&app, Form::default(), then, Some(bad(error.message()))),
+    }
+}
+
+/// Takes the browser back, with what Telegram says of the person. A person is known by their number, whichever way it was
+/// proved.
+async fn from_telegram(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    origin: Origin,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Trouble> {
+    let oidc = app.oidc.as_ref().ok_or(Trouble::NotFound)?;
+    let cookie = Cookie::Telegram.read(&app, &headers).unwrap_or_default();
+    let used = Cookie::Telegram.clear(&app);
+    let refuse = |text| {
+        let page = show_login_with(&app, Form::default(), String::new(), Some(bad(text)))?;
+        Ok(with_cookies(page, [used.clone()]))
+    };
+    let (identity, then) = match oidc.finish(&cookie, &query.unwrap_or_default()).await {
+        Ok(finished) => finished,
+        Err(error) => return refuse(error.message()),
+    };
+    let Some(phone) = identity.phone else { return refuse(NO_NUMBER) };
+    if app.pages.person_of(phone).await?.is_none() {
+        if !app.settings.console.sign_up {
+            return refuse(NOT_KNOWN);
+        }
+        let name: String = identity.name.unwrap_or_default().chars().take(NAME_MAX_CHARS).collect();
+        app.engine.chore(Chore::Change(know(&app.vault, phone, &name, app.clock.now()))).await?;
+    }
+    let person = person_of(&app, phone).await?;
+    let cookies = open(&app, None, &person, &headers, &origin).await?.ok_or(Trouble::Internal)?;
+    let to = if then.is_empty() { "/overview".to_owned() } else { local(&then) };
+    Ok(with_cookies(with_cookies(see_other(&to), cookies), [used]))
+}
+
+fn bad(text: &'static str) -> Notice {
+    Notice { kind: "bad", text }
 }
 
 async fn confirm_page(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Trouble> {

@@ -103,7 +103,7 @@ impl House {
             proxies_only: false,
             sandbox_by_worker: true,
             funding: FundingSettings { least: Money::ZERO, most: Money::ZERO, stripe: None, stars: None },
-            console: ConsoleSettings { sign_up: false },
+            console: ConsoleSettings { sign_up: false, oidc: None },
             outbound: OutboundPolicy::PublicOnly,
             dev: false,
         };

@@ -42,7 +42,7 @@ impl House {
         let id = i64::from(digest[0]);
         let (now, address, agent) = (self.now, "192.0.2.1", "Netscape");
         let new = NewSession { digest, id, person, customer, mode: Mode::Live, now, address, agent };
-        self.change(sessions::open([1; 32], &new)).await
+        self.change(sessions::end([1; 32]).with(sessions::open(&new))).await
     }
 }
 
@@ -146,8 +146,8 @@ async fn a_log_in_is_good_for_one_session(mut house: House) {
         address,
         agent,
     };
-    assert!(house.change(sessions::open([2; 32], &new([3; 32], 3))).await);
-    assert!(!house.change(sessions::open([2; 32], &new([4; 32], 4))).await);
+    assert!(house.change(sessions::end([2; 32]).with(sessions::open(&new([3; 32], 3)))).await);
+    assert!(!house.change(sessions::end([2; 32]).with(sessions::open(&new([4; 32], 4)))).await);
     assert_eq!(house.reader.login([2; 32]).await.unwrap(), None);
     assert_eq!(house.reader.session([4; 32]).await.unwrap(), None);
     let session = house.reader.session([3; 32]).await.unwrap().unwrap();

@@ -170,6 +170,6 @@ async fn a_team_is_bounded(mut house: House) {
         address: "",
         agent: "",
     };
-    assert!(house.done(chappe::store::console::sessions::open([1; 32], &new)).await);
+    assert!(house.done(chappe::store::console::sessions::open(&new)).await);
     assert_eq!(house.reader.members(alice).await.unwrap()[0].seen_at, Some(now));
 }

@@ -171,9 +171,13 @@ pub fn attempt(digest: [u8; 32]) -> Change {
     Change::default().must(Statement::new(update).with(digest).with(ATTEMPTS_MAX))
 }
 
-/// Ends a log-in, and opens a session in its place. Nothing is done if the log-in is gone: it is good for one session.
-pub fn open(login: [u8; 32], new: &NewSession<'_>) -> Change {
-    let end = "DELETE FROM login WHERE digest = $1";
+/// Ends a log-in. Nothing is done if it is gone: it is good for one session.
+pub fn end(login: [u8; 32]) -> Change {
+    Change::default().must(Statement::new("DELETE FROM login WHERE digest = $1").with(login))
+}
+
+/// Opens a session.
+pub fn open(new: &NewSession<'_>) -> Change {
     let put = "INSERT INTO session (digest, id, person_id, customer_id, mode, created_at, seen_at, confirmed_at, address, agent)
                VALUES ($1, $2, $3, $4, $5, $6, $6, $6, $7, $8)";
     let put = Statement::new(put)
@@ -185,7 +189,7 @@ pub fn open(login: [u8; 32], new: &NewSession<'_>) -> Change {
         .with(new.now)
         .with(new.address)
         .with(new.agent);
-    Change::default().must(Statement::new(end).with(login)).and(put)
+    Change::default().and(put)
 }
 
 /// Notes that a session asked for something.
