@@ -1,9 +1,6 @@
 //! Payment with Telegram Stars, through a bot at a Bot API on loopback.
 
-#[path = "../channels/telegram/double.rs"]
-#[allow(dead_code)] // The channels use all of it.
-mod double;
-
+use crate::bot_api::{BotApi, Fault, TOKEN, error};
 use crate::support::{Browser, Server};
 use chappe::channels::ChannelSettings;
 use chappe::funding::StarsSettings;
@@ -12,7 +9,6 @@ use chappe::store::console::people::Role;
 use chappe_core::ledger::Kind;
 use chappe_core::text::ChannelName;
 use chappe_core::{Command, Mode};
-use double::{BotApi, Fault, TOKEN, error};
 use serde_json::{Value, json};
 use std::num::NonZeroU32;
 use std::time::Duration;
