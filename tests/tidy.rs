@@ -38,6 +38,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ("src/api", &["crate::console", "rusqlite"], "the API and the pages do not know each other"),
     ("src/console", &["crate::api", "rusqlite"], "the pages and the API do not know each other"),
     (
+        "src/oidc",
+        &["crate::app", "crate::store", "crate::engine", "crate::console"],
+        "who says who a person is need not know what becomes of that",
+    ),
+    (
         "src/engine",
         &["rusqlite", "crate::api", "crate::console", "crate::channels"],
         "the engine is below its callers",

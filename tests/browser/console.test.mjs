@@ -77,7 +77,7 @@ scenario("from the first visit to a verified code, a limited token and a rotated
   await page.waitForURL("**/tokens/*");
   const refused = await callWith(token, "getBalance");
   assert.equal(refused.error, "IP_NOT_ALLOWED");
-  await page.getByLabel("Address", { exact: true }).fill("2001:db8::17");
+  await page.getByLabel("Another address").fill("2001:db8::17");
   await page.getByRole("button", { name: "Ask" }).click();
   await page.locator("#passes .notice.good").waitFor();
   await page.getByLabel("Addresses and ranges").fill("");
@@ -129,7 +129,7 @@ scenario("the CSV has the sums of the books", {}, async (page) => {
   const sum = rows.reduce((total, row) => total + micros(row[amount]), 0n);
   const newest = rows.map((row) => micros(row[balance]));
   assert.ok(newest.includes(sum), `the sum ${sum} is no balance of ${newest}`);
-  const { stdout } = await run(process.env.CHAPPE_BINARY, ["audit", "--data", process.env.CHAPPE_DATA_DIR]);
+  const { stdout } = await run(process.env.GATEWAY_BINARY, ["audit", "--data", process.env.GATEWAY_DATA]);
   assert.match(stdout, /all invariants hold/);
 });
 

@@ -150,9 +150,22 @@ fn settings_out_of_bounds_are_refused_by_name() {
         // Every code would be dead before it is sent, and paid for.
         ("[codes]\nlife_s = 0", "codes.life_s"),
         ("queue = 9223372036854775807", "queue"),
+        ("[console.oidc]\nissuer = \"http://id.example\"", "in console.oidc: issuer is not https"),
+        ("[console.oidc]\nissuer = \"https://id.example\"", "in console.oidc: client_id is missing"),
     ] {
         refused(serve(&home, &format!("{start}{setting}\n")), reason);
     }
+    // Zeros and all: what looks like a number is a text where one is wanted.
+    let mut command = serve(&home, &start);
+    for (setting, value) in
+        [("ISSUER", "https://id.example"), ("CLIENT_ID", "0123"), ("CLIENT_SECRET", "0456")]
+    {
+        command.env(format!("CHAPPE_CONSOLE__OIDC__{setting}"), value);
+    }
+    refused(
+        command,
+        "in console.oidc: the issuer must be told where to send browsers back to: set public_url",
+    );
 }
 
 /// What goes into a file has no colours in it.

@@ -2,7 +2,7 @@
 //! codes for tokens, and misbehaves as it is told.
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize, PublicKeyComponents};
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P256K1_SHA256_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
     Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
@@ -69,8 +69,10 @@ impl Signer {
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let mut jwk = match &self.pair {
             Pair::Rsa(pair) => {
-                let public = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
-                json!({"kty": "RSA", "n": encode(&public.n), "e": encode(&public.e)})
+                // RFC 8017, A.1.1, for 2048 bits: nine bytes before the modulus, two between it and the exponent 65537.
+                let der = pair.public_key().as_ref();
+                assert_eq!((der.len(), &der[265..]), (270, &[2, 3, 1, 0, 1][..]));
+                json!({"kty": "RSA", "n": encode(&der[9..265]), "e": encode(&der[267..])})
             }
             Pair::Ec(_, curve, pair) => {
                 let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
