@@ -40,6 +40,7 @@ const TABLE: &[Line] = &[
     ("POST", "/login/code", Everybody, &[], 303),
     ("POST", "/login/again", Everybody, &[], 303),
     ("GET", "/login/link", Everybody, &[], 200),
+    ("GET", "/login/telegram", Everybody, &[], 404),
     ("POST", "/login/link", Everybody, &[("key", "guessed")], 404),
     ("GET", "/confirm", People, &[], 200),
     ("POST", "/confirm", People, &[], 303),
