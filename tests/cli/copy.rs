@@ -150,6 +150,14 @@ fn lived_in() -> Operator {
                 INSERT INTO subscriber (channel, phone_key, phone_sealed, chat_id, language, blocked, created_at) VALUES
                     ('bot', -9223372036854775808, x'0011ff', 4711, 'pt-br', 0, 1795000000000000),
                     ('bot', 7, x'', -1, '', 1, 1795000000000000), ('club', 7, x'00', 4711, 'en', 0, 0);
+                INSERT INTO session (digest, id, person_id, customer_id, mode, created_at, seen_at, confirmed_at, address,
+                    agent) SELECT x'01', 7, id, NULL, 'test', 1, 2, 3, '192.0.2.1', 'é' FROM person LIMIT 1;
+                INSERT INTO login (digest, phone_key, phone_sealed, request_id, attempts, created_at, address)
+                    VALUES (x'02', -7, x'00', NULL, 3, 1, '2001:db8::1');
+                INSERT INTO audit_log (at, customer_id, person_id, who, action, detail, address)
+                    VALUES (1, 1, NULL, 'Ünn', 'log-in', '', '');
+                INSERT INTO payment (id, provider, account_id, amount, price, link, state, charge, payer, refunded,
+                    created_at, changed_at) VALUES ('p1', 'stripe', 100, 5, '1250 eur', '', 'paid', 'pi_1', 'é', 0, 1, 2);
                 UPDATE request SET route = 'sandbox:30,sandbox', hop_until = due_at
                     WHERE delivery = 'sent' AND due_at IS NOT NULL;
                 UPDATE request SET progress = 'withdrawing', progress_at = delivery_at, due_at = delivery_at,

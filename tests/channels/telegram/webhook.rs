@@ -18,7 +18,8 @@ async fn hooked(api: &BotApi) -> Server {
     let hook = api.until("the webhook to be set", |world| world.webhook.clone()).await;
     assert_eq!(hook["url"], "https://codes.example/channels/bot/webhook");
     assert_eq!(hook["secret_token"], SECRET);
-    assert_eq!(hook["allowed_updates"], json!(["message", "callback_query", "my_chat_member"]));
+    let heard = json!(["message", "callback_query", "my_chat_member", "pre_checkout_query"]);
+    assert_eq!(hook["allowed_updates"], heard);
     server
 }
 
