@@ -53,7 +53,18 @@ impl House {
         }
     }
 
-    /// Puts requests of Alice's into the database that cost nothing and do nothing: copies of one that is there.
+    /// Gives every request a report more, of which each fiftieth is lost.
+    async fn fill_reports(&mut self) {
+        let put = Statement::new(
+            "INSERT INTO report (request_id, seq, account_id, token_id, receiver, delivery, delivery_at, refunded, state,
+                                 attempts, due_at, leased)
+             SELECT id, 3, account_id, token_id, 'https://example.com', 'delivered', created_at, 0,
+                    CASE WHEN id % 50 = 0 THEN 'lost' ELSE 'acknowledged' END, 11, created_at, 0 FROM request",
+        );
+        assert!(self.store.change(&Change::default().must(put)).await.unwrap());
+    }
+
+    /// Puts requests into the database that cost nothing and do nothing: copies of one that is there.
     async fn fill(&mut self, like: RequestId, count: i64) {
         let columns = "account_id, token_id, phone_key, phone_sealed, country, created_at, cost, refunded,
                        ability_checked, route, channel, reports, events, timeline, attempts, hop, open_hops";
@@ -328,6 +339,7 @@ async fn searches_go_through_an_index(mut house: House) {
     house.command(check).await.unwrap();
     let like = house.found(bob, &Search::ALL).await[0];
     house.fill(like, 60_000).await;
+    house.fill_reports().await;
     if let Place::Postgres(database) = &house.place {
         database.run("VACUUM ANALYZE").await;
     }
