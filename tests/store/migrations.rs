@@ -11,6 +11,7 @@ on_every_database! { rows_of_the_first_version_mean_what_they_meant }
 const BACK_TO_1: &str = "DROP TABLE payment; DROP TABLE audit_log; DROP TABLE login; DROP TABLE session;
                          DROP TABLE member; DROP TABLE person;
                          DROP INDEX request_of_account; DROP INDEX report_lost;
+                         DROP INDEX report_of_account; DROP INDEX transfer_not_charged;
                          ALTER TABLE customer DROP COLUMN company; ALTER TABLE customer DROP COLUMN email;
                          ALTER TABLE customer DROP COLUMN country; ALTER TABLE customer DROP COLUMN city;
                          ALTER TABLE customer DROP COLUMN website; ALTER TABLE customer DROP COLUMN purpose;

@@ -351,8 +351,8 @@ async fn searches_go_through_an_index(mut house: House) {
         ("request_of_account", requests::find(vault, alice.account, &search(Some(Status::Read), None), 51)),
         ("request_of_account", requests::find(vault, alice.account, &search(None, Some(phone(PHONE))), 51)),
         ("request_of_account", requests::find_floor(alice.account, Span::ALL, ROWS_MAX)),
-        ("request_of_account", reports::find(alice.account, &ReportSearch::ALL, 51)),
-        ("request_of_account", reports::find(alice.account, &state(State::Pending), 51)),
+        ("report_of_account", reports::find(alice.account, &ReportSearch::ALL, 51)),
+        ("report_of_account", reports::find(alice.account, &state(State::Acknowledged), 51)),
         ("report_lost", reports::find(alice.account, &state(State::Lost), 51)),
     ];
     for (index, statement) in statements {

@@ -53,9 +53,8 @@ pub struct ReportLine {
 }
 
 /// The columns that [`line`] reads, in its order.
-const LINE: &str = "report.request_id, report.seq, report.receiver, report.delivery, report.delivery_at, \
-                    report.state, report.attempts, report.due_at, report.leased, report.last_result, \
-                    report.last_at, report.last_ms";
+const LINE: &str = "request_id, seq, receiver, delivery, delivery_at, state, attempts, due_at, leased, last_result, \
+                    last_at, last_ms";
 
 fn line(row: Row) -> Result<ReportLine, StoreError> {
     let mut columns = Columns::of(row);
@@ -89,37 +88,40 @@ fn pattern(text: &str) -> String {
 
 /// What finds reports, `limit` at most.
 pub fn find(account: AccountId, search: &ReportSearch, limit: usize) -> Statement {
-    let is_lost = search.state == Some(State::Lost);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let Span { from, before } = search.span;
     let mut values: Vec<Cell> = vec![account.0.into(), from.into(), before.into(), limit.into()];
-    let mut conditions = String::new();
-    if let Some(state) = search.state.filter(|_| !is_lost) {
-        values.push(state.as_str().into());
-        conditions += &format!(" AND report.state = ${}", values.len());
-    }
-    if !search.receiver.is_empty() {
-        values.push(pattern(&search.receiver).into());
-        conditions += &format!(" AND report.receiver LIKE ${} ESCAPE '!'", values.len());
-    }
+    let is_lost = search.state == Some(State::Lost);
+    let (mut place, mut kind) = (String::new(), String::new());
     if let Some(before) = search.before {
         values.extend([Cell::from(before.request.number()), Cell::from(i64::from(before.seq))]);
         let (request, seq) = (values.len() - 1, values.len());
-        conditions += &format!(" AND (report.request_id < ${request} OR report.seq < ${seq})");
+        place = format!(" AND (request_id < ${request} OR seq < ${seq})");
+    }
+    if let Some(state) = search.state.filter(|_| !is_lost) {
+        values.push(state.as_str().into());
+        kind += &format!(" AND state = ${}", values.len());
+    }
+    if !search.receiver.is_empty() {
+        values.push(pattern(&search.receiver).into());
+        kind += &format!(" AND receiver LIKE ${} ESCAPE '!'", values.len());
     }
     let find = match is_lost {
-        // The index holds those that are lost, and nothing else.
-        true => format!(
-            "SELECT {LINE} FROM report
-             WHERE account_id = $1 AND state = 'lost' AND request_id >= $2 AND request_id < $3{conditions}
-             ORDER BY request_id DESC, seq DESC LIMIT $4"
-        ),
-        // The range is said of both: where the database knows little of its tables, it goes through neither as a whole.
+        // First their names alone, which an index of those that are lost holds: a database that must choose between two
+        // indexes for the whole rows may take the one of all reports.
+        true => {
+            let names = if search.receiver.is_empty() { limit } else { ROWS_MAX };
+            format!(
+                "SELECT {LINE} FROM (SELECT request_id AS lost_request, seq AS lost_seq FROM report
+                                     WHERE account_id = $1 AND state = 'lost' AND request_id >= $2 AND request_id < $3{place}
+                                     ORDER BY request_id DESC, seq DESC LIMIT {names}) AS lost
+                 JOIN report ON request_id = lost_request AND seq = lost_seq
+                 WHERE account_id = $1{kind} ORDER BY request_id DESC, seq DESC LIMIT $4"
+            )
+        }
         false => format!(
-            "SELECT {LINE} FROM request JOIN report ON report.request_id = request.id
-                                                   AND report.request_id >= $2 AND report.request_id < $3
-             WHERE request.account_id = $1 AND request.id >= $2 AND request.id < $3{conditions}
-             ORDER BY request.id DESC, report.seq DESC LIMIT $4"
+            "SELECT {LINE} FROM report WHERE account_id = $1 AND request_id >= $2 AND request_id < $3{place}{kind}
+             ORDER BY request_id DESC, seq DESC LIMIT $4"
         ),
     };
     values.into_iter().fold(Statement::new(find), Statement::with)
@@ -136,10 +138,11 @@ impl Reader {
         let mut within = search.clone();
         let before = search.before.map_or(i64::MAX, |id| id.request.number().saturating_add(1));
         within.span.before = within.span.before.min(before);
-        let floor = match search.state {
-            Some(State::Lost) if search.receiver.is_empty() => None,
-            Some(State::Lost) => self.floor_of_lost(account, within.span).await?,
-            _ => self.floor(account, within.span, ROWS_MAX).await?,
+        let floor = match (search.state, search.receiver.is_empty()) {
+            // Each one fits.
+            (None | Some(State::Lost), true) => None,
+            (Some(State::Lost), false) => self.floor_of_lost(account, within.span).await?,
+            _ => self.floor_of_reports(account, within.span).await?,
         };
         within.span.from = floor.unwrap_or(within.span.from);
         // One more than is asked for: then there is a next page.
@@ -157,6 +160,16 @@ impl Reader {
         let find = Statement::new(
             "SELECT min(request_id), count(*) FROM
                  (SELECT request_id FROM report WHERE account_id = $1 AND state = 'lost' AND request_id >= $2
+                                                  AND request_id < $3 ORDER BY request_id DESC LIMIT $4) AS seen",
+        );
+        let find = find.with(account.0).with(span.from).with(span.before).with(ROWS_MAX);
+        lowest_of_many(self.rows(&find).await?, ROWS_MAX)
+    }
+
+    async fn floor_of_reports(&self, account: AccountId, span: Span) -> Result<Option<i64>, StoreError> {
+        let find = Statement::new(
+            "SELECT min(request_id), count(*) FROM
+                 (SELECT request_id FROM report WHERE account_id = $1 AND request_id >= $2
                                                   AND request_id < $3 ORDER BY request_id DESC LIMIT $4) AS seen",
         );
         let find = find.with(account.0).with(span.from).with(span.before).with(ROWS_MAX);

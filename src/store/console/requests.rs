@@ -321,12 +321,7 @@ impl Reader {
     }
 
     /// The oldest of the `bound` newest requests of a span; `None` if there are no more than that.
-    pub(super) async fn floor(
-        &self,
-        account: AccountId,
-        span: Span,
-        bound: i64,
-    ) -> Result<Option<i64>, StoreError> {
+    async fn floor(&self, account: AccountId, span: Span, bound: i64) -> Result<Option<i64>, StoreError> {
         lowest_of_many(self.rows(&find_floor(account, span, bound)).await?, bound)
     }
 
