@@ -1,8 +1,8 @@
 //! Pages for people: the console, and the sandbox, which is the built-in phone.
 //!
-//! A page of the console takes a [`visit::Seat`] (somebody at a customer's pages), a [`visit::Visit`] (somebody who is
-//! logged in) or neither; a form takes a [`form::Posted`]. What it may not do is a [`trouble::Trouble`]. Around all of
-//! them lies [`shield::shield`].
+//! A page of the console takes a `visit::Seat` (somebody at a customer's pages), a `visit::Visit` (somebody who is
+//! logged in) or neither; a form takes a `form::Posted`. What it may not do is a `trouble::Trouble`. Around all of
+//! them lies `shield::shield`.
 
 mod assets;
 mod audit_log;

@@ -1,5 +1,5 @@
 //! What the console reads and writes: people, their sessions, and what they look at. Each statement is one text for every
-//! database; see [`super::statement`].
+//! database; see `store::statement`.
 //!
 //! Reading is on [`super::Reader`]; what is written is made here as a [`super::Change`], for whoever has the writer.
 
