@@ -139,8 +139,14 @@ impl Batches {
                 None => {}
             }
         }
+        let mut away = false;
         for chore in chores {
-            self.do_chore(chore).await?;
+            // Callers wait: where one chore has waited for the database in vain, the rest do not.
+            if away {
+                chore.fail();
+            } else {
+                away = self.do_chore(chore).await?;
+            }
         }
         Ok(())
     }
@@ -184,8 +190,9 @@ impl Batches {
         }
     }
 
-    async fn do_chore(&mut self, job: WorkerJob) -> Result<(), Stopped> {
-        let WorkerJob::Chore { chore, reply } = job else { return Ok(()) };
+    /// Does a chore. Says whether the database was away.
+    async fn do_chore(&mut self, job: WorkerJob) -> Result<bool, Stopped> {
+        let WorkerJob::Chore { chore, reply } = job else { return Ok(false) };
         let done = match &chore {
             Chore::TouchTokens(uses) => self.store.touch_tokens(uses).await.map(|()| false),
             Chore::Purge(before) => self.store.purge(*before).await,
@@ -221,9 +228,9 @@ impl Batches {
             Err(error) if error.is_fatal() => Err(Stopped(error)),
             Err(error) => {
                 tracing::error!(%error, "a chore failed");
-                Ok(())
+                Ok(error.is_away())
             }
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(false),
         }
     }
 }

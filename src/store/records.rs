@@ -120,6 +120,11 @@ impl StoreError {
             StoreError::Disk(_) | StoreError::WrongKey | StoreError::InUse(_) | StoreError::LaneLost(_)
         )
     }
+
+    /// Whether the database did not answer, so that whoever comes next may not get through either.
+    pub fn is_away(&self) -> bool {
+        matches!(self, StoreError::Unreachable(_) | StoreError::InDoubt)
+    }
 }
 
 impl StoreError {

@@ -179,6 +179,26 @@ async fn a_connection_that_was_ended_is_made_anew() {
     house.audit().await;
 }
 
+/// Callers wait behind such work: a database that takes everything in and answers nothing must not hold them up.
+#[tokio::test]
+async fn work_that_is_no_batch_gives_up_a_database_that_says_nothing() {
+    let house = House::postgres().await;
+    let (proxy, mut store) = wired(&house).await;
+    let alice = house.people.alice;
+    proxy.cut(Cut::Silent);
+    for longest in [12, 6] {
+        let begun = std::time::Instant::now();
+        let refused = store.set_single_use(alice.account, true).await;
+        assert!(matches!(refused, Err(StoreError::Unreachable(_))), "{refused:?}");
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(longest), "it took {took:?}, and the one before had failed, too");
+    }
+    proxy.open();
+    store.set_single_use(alice.account, true).await.unwrap();
+    assert!(credit_once(&mut store, &house).await.0.is_ok());
+    house.audit().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_was_ended_while_a_batch_was_decided_does_it_once() {
     let mut house = House::postgres().await;

@@ -22,9 +22,12 @@ pub(crate) enum Cut {
     AfterForGood,
     /// At a ROLLBACK instead: the server never hears of it, nor the client that it did not.
     Rollback,
+    /// Not at anything, but at once: everything is taken in, nothing gets through and nobody is told, until
+    /// [`Proxy::open`].
+    Silent,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Plan {
     cut: Option<Cut>,
     closed: bool,
@@ -46,9 +49,15 @@ impl Proxy {
         let late = Arc::new(Notify::new());
         let proxy = Proxy { port, plan: plan.clone(), late: late.clone() };
         tokio::spawn(async move {
+            let mut silent = Vec::new();
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                if plan.lock().unwrap().closed {
+                let Plan { cut, closed } = *plan.lock().unwrap();
+                if closed {
+                    continue;
+                }
+                if cut == Some(Cut::Silent) {
+                    silent.push(client);
                     continue;
                 }
                 let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
@@ -73,7 +82,7 @@ impl Proxy {
     }
 
     pub(crate) fn open(&self) {
-        self.plan.lock().unwrap().closed = false;
+        *self.plan.lock().unwrap() = Plan::default();
     }
 }
 
@@ -125,7 +134,7 @@ async fn carry(client: TcpStream, server: TcpStream, plan: Arc<Mutex<Plan>>, lat
             let mut rest = Vec::new();
             let _ = from_server.read_to_end(&mut rest).await;
         }
-        Some(Cut::Before) | None => {}
+        Some(Cut::Before | Cut::Silent) | None => {}
     }
 }
 
@@ -146,7 +155,9 @@ async fn requests(
         let length = from.read_u32().await.ok()?;
         let mut body = vec![0; length as usize - 4];
         from.read_exact(&mut body).await.ok()?;
-        let at = match plan.lock().unwrap().cut {
+        let planned = plan.lock().unwrap().cut;
+        let at = match planned {
+            Some(Cut::Silent) => return std::future::pending().await,
             Some(Cut::Rollback) => &b"ROLLBACK"[..],
             _ => b"COMMIT",
         };

@@ -20,18 +20,12 @@ impl Writer {
         text: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<u64, StoreError> {
-        let session = self.connected().await?;
-        let done = session.client.execute(text, parameters).await;
-        self.session = Some(session);
-        Ok(done?)
+        self.work(async |client| Ok(client.execute(text, parameters).await?)).await
     }
 
     /// See [`super::super::Store::create_customer`].
     pub async fn create_customer(&mut self, name: &str, now: Time) -> Result<(), StoreError> {
-        let mut session = self.connected().await?;
-        let done = create_customer(&mut session.client, name, now).await;
-        self.session = Some(session);
-        done
+        self.work(async |client| create_customer(client, name, now).await).await
     }
 
     /// See [`super::super::Store::set_own_number`].
@@ -53,10 +47,8 @@ impl Writer {
 
     /// See [`super::super::Store::create_token`].
     pub async fn create_token(&mut self, token: &NewToken<'_>, now: Time) -> Result<TokenId, StoreError> {
-        let mut session = self.connected().await?;
-        let done = create_token(&mut session.client, &self.vault, token, now).await;
-        self.session = Some(session);
-        done
+        let vault = self.vault.clone();
+        self.work(async |client| create_token(client, &vault, token, now).await).await
     }
 
     /// See [`super::super::Store::end_token`].
@@ -81,10 +73,7 @@ impl Writer {
         text: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<(), StoreError> {
-        let mut session = self.connected().await?;
-        let done = change_token(&mut session.client, text, parameters).await;
-        self.session = Some(session);
-        done
+        self.work(async |client| change_token(client, text, parameters).await).await
     }
 
     /// See [`super::super::Store::touch_tokens`].
@@ -175,10 +164,15 @@ impl Writer {
         account: Option<AccountId>,
         sent_before: Time,
     ) -> Result<bool, StoreError> {
-        let mut session = self.connected().await?;
-        let done = wipe_codes(&mut session.client, account, sent_before).await;
-        self.session = Some(session);
-        done
+        let accounts = match account {
+            Some(account) => vec![account.0],
+            None => self.work(async |client| account_ids(client).await).await?,
+        };
+        let mut more = false;
+        for account in accounts {
+            more |= self.work(async |client| wipe_codes(client, account, sent_before).await).await?;
+        }
+        Ok(more)
     }
 
     /// See [`super::super::Store::claim_for`].
@@ -186,10 +180,9 @@ impl Writer {
         let claim = "INSERT INTO meta (name, value) SELECT 'made_for', $1::text
                      WHERE $1 <> 'dev' OR NOT EXISTS (SELECT FROM customer) ON CONFLICT DO NOTHING";
         self.execute(claim, &[&purpose]).await?;
-        let session = self.connected().await?;
-        let found = session.client.query_opt("SELECT value FROM meta WHERE name = 'made_for'", &[]).await;
-        self.session = Some(session);
-        let made_for: String = match found? {
+        let find = "SELECT value FROM meta WHERE name = 'made_for'";
+        let found = self.work(async |client| Ok(client.query_opt(find, &[]).await?)).await?;
+        let made_for: String = match found {
             Some(row) => row.try_get(0)?,
             None => "serve".to_owned(),
         };
@@ -254,33 +247,22 @@ async fn tokens_changed(transaction: &Transaction<'_>) -> Result<(), StoreError>
     Ok(())
 }
 
-async fn wipe_codes(
-    client: &mut Client,
-    account: Option<AccountId>,
-    sent_before: Time,
-) -> Result<bool, StoreError> {
-    let accounts = match account {
-        Some(account) => vec![account.0],
-        None => {
-            let find = "SELECT id FROM account ORDER BY id";
-            let found = client.query(find, &[]).await?;
-            found.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?
-        }
-    };
+async fn account_ids(client: &Client) -> Result<Vec<i64>, StoreError> {
+    let found = client.query("SELECT id FROM account ORDER BY id", &[]).await?;
+    Ok(found.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}
+
+/// Says whether there may be more to wipe.
+async fn wipe_codes(client: &mut Client, account: i64, sent_before: Time) -> Result<bool, StoreError> {
     let below = RequestId::floor(sent_before).number();
-    let mut more = false;
-    for account in accounts {
-        let transaction = client.transaction().await?;
-        // Whoever writes to an account's requests holds the account's lock.
-        transaction.execute("SELECT FROM account WHERE id = $1 FOR NO KEY UPDATE", &[&account]).await?;
-        let wipe = "UPDATE request SET code_sealed = NULL WHERE id IN
-                        (SELECT id FROM request WHERE account_id = $1 AND id < $2 AND channel = 'sandbox'
-                             AND code_sealed IS NOT NULL AND sent_at < $3 AND progress NOT IN ('queued', 'leased')
-                         ORDER BY id LIMIT $4)";
-        let wiped =
-            transaction.execute(wipe, &[&account, &below, &sent_before.micros(), &PURGE_ROWS]).await?;
-        more |= wiped == PURGE_ROWS as u64;
-        transaction.commit().await?;
-    }
-    Ok(more)
+    let transaction = client.transaction().await?;
+    // Whoever writes to an account's requests holds the account's lock.
+    transaction.execute("SELECT FROM account WHERE id = $1 FOR NO KEY UPDATE", &[&account]).await?;
+    let wipe = "UPDATE request SET code_sealed = NULL WHERE id IN
+                    (SELECT id FROM request WHERE account_id = $1 AND id < $2 AND channel = 'sandbox'
+                         AND code_sealed IS NOT NULL AND sent_at < $3 AND progress NOT IN ('queued', 'leased')
+                     ORDER BY id LIMIT $4)";
+    let wiped = transaction.execute(wipe, &[&account, &below, &sent_before.micros(), &PURGE_ROWS]).await?;
+    transaction.commit().await?;
+    Ok(wiped == PURGE_ROWS as u64)
 }

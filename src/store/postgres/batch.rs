@@ -4,7 +4,7 @@ use super::connect::Session;
 use super::error::{Nature, nature};
 use super::load::{self, Loaded, Stored};
 use super::save::{self, Saved};
-use super::{StoreError, Writer};
+use super::{ROUND_TRIP_MAX, StoreError, Writer, late};
 use chappe_core::{Book, Keys, News};
 use futures_util::FutureExt;
 use std::time::Duration;
@@ -12,8 +12,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How often a batch is begun anew when other servers were in its way.
 const ATTEMPTS_MAX: u32 = 10;
-/// How long one round trip of a batch may take. The server gives up a statement earlier than that.
-const ROUND_TRIP_MAX: Duration = Duration::from_secs(8);
 
 /// Why an attempt at a batch came to nothing.
 enum Setback {
@@ -40,7 +38,7 @@ impl Writer {
                     return Ok((result, news));
                 }
                 Err(Setback::Final(error)) => {
-                    self.away = matches!(error, StoreError::Unreachable(_) | StoreError::InDoubt);
+                    self.away = error.is_away();
                     return Err(error);
                 }
                 Err(Setback::Again(error)) => error,
@@ -104,7 +102,7 @@ impl Writer {
             }
             Err(_) => {
                 self.lose(session);
-                Err(Setback::Again(StoreError::Unreachable("it did not answer in time".to_owned())))
+                Err(Setback::Again(late()))
             }
         }
     }

@@ -69,8 +69,8 @@ impl Session {
             client.batch_execute(WRITER_SETTINGS).await?;
             Ok::<_, StoreError>((client, backend))
         });
-        let late = |_| StoreError::Unreachable("it did not answer in time".to_owned());
-        let connected = tokio::time::timeout(address.connect_max(), connecting).await.map_err(late)?;
+        let connected =
+            tokio::time::timeout(address.connect_max(), connecting).await.map_err(|_| super::late())?;
         let (client, backend) = connected.map_err(|error| StoreError::Other(error.to_string()))??;
         Ok(Session { client, backend, statements: None })
     }

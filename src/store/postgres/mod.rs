@@ -37,7 +37,8 @@ use node::{Lane, SharedLane};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+use tokio_postgres::Client;
 
 /// How long a batch tries: to reach the database, and to get past other servers.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -46,6 +47,10 @@ const PATIENCE_WHILE_AWAY: Duration = Duration::from_secs(1);
 /// The pause before the second attempt to connect; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long one round trip of the writer may take. The server gives up a statement earlier than that.
+const ROUND_TRIP_MAX: Duration = Duration::from_secs(8);
+/// How long a connection may take to show that it lives, or a new one to tell where the lane stands.
+const PROOF_MAX: Duration = Duration::from_secs(3);
 
 /// What the libraries that speak to PostgreSQL may log, unless the operator says otherwise: a lost connection is told
 /// by whoever needed it.
@@ -179,25 +184,49 @@ impl Writer {
 
     /// See [`super::Store::last_request`].
     pub async fn last_request(&mut self) -> Result<Option<RequestId>, StoreError> {
-        let session = self.connected().await?;
-        let found = session.client.query_one("SELECT max(id) FROM request", &[]).await;
-        self.session = Some(session);
-        let last: Option<i64> = found?.try_get(0)?;
-        Ok(last.and_then(RequestId::from_number))
+        self.work(async |client| {
+            let last: Option<i64> = client.query_one("SELECT max(id) FROM request", &[]).await?.try_get(0)?;
+            Ok(last.and_then(RequestId::from_number))
+        })
+        .await
     }
 
     fn deadline(&self) -> Instant {
         Instant::now() + if self.away { PATIENCE_WHILE_AWAY.min(self.patience) } else { self.patience }
     }
 
-    /// The connection, for a write that is not tried again: it has just proven that it lives.
+    /// Work that is no batch, and is not tried again. Like a batch, it keeps nobody waiting for long: a database that
+    /// takes everything in and answers nothing must not hold up the callers behind it.
+    async fn work<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Client) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let done = match self.connected().await {
+            Ok(mut session) => match timeout(ROUND_TRIP_MAX, work(&mut session.client)).await {
+                Ok(done) => {
+                    self.session = Some(session);
+                    done
+                }
+                Err(_) => {
+                    self.lose(session);
+                    Err(late())
+                }
+            },
+            Err(error) => Err(error),
+        };
+        self.away = done.as_ref().is_err_and(StoreError::is_away);
+        done
+    }
+
+    /// The connection, for work that is not tried again: it has just proven that it lives.
     async fn connected(&mut self) -> Result<Session, StoreError> {
-        let session = self.connected_by(self.deadline()).await?;
-        if session.client.batch_execute("").await.is_ok() {
+        let deadline = self.deadline();
+        let session = self.connected_by(deadline).await?;
+        if matches!(timeout(PROOF_MAX, session.client.batch_execute("")).await, Ok(Ok(()))) {
             return Ok(session);
         }
         self.lose(session);
-        self.connected_by(self.deadline()).await
+        self.connected_by(deadline).await
     }
 
     /// The connection, made anew if it was lost. To be brought back to `session` when it is in order.
@@ -230,7 +259,8 @@ impl Writer {
     async fn connect_anew(&mut self) -> Result<Option<Session>, StoreError> {
         let session = Session::open(&self.address, &self.runtime).await?;
         if let Some(lane) = &mut self.lane {
-            let Some(mark) = node::committed(&session.client, lane, self.lost.as_ref()).await? else {
+            let committed = node::committed(&session.client, lane, self.lost.as_ref());
+            let Some(mark) = timeout(PROOF_MAX, committed).await.map_err(|_| late())?? else {
                 return Ok(None);
             };
             lane.mark = mark;
@@ -245,6 +275,10 @@ impl Writer {
     fn lose(&mut self, session: Session) {
         self.lost = Some(session.backend);
     }
+}
+
+fn late() -> StoreError {
+    StoreError::Unreachable("it did not answer in time".to_owned())
 }
 
 /// Says what of the server's settings breaks promises that are made to callers.

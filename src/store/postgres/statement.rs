@@ -25,10 +25,7 @@ impl Reader {
 impl Writer {
     /// See [`super::super::Store::change`].
     pub async fn change(&mut self, change: &Change) -> Result<bool, StoreError> {
-        let mut session = self.connected().await?;
-        let done = carry_out(&mut session.client, change).await;
-        self.session = Some(session);
-        done
+        self.work(async |client| carry_out(client, change).await).await
     }
 }
 

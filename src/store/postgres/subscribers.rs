@@ -14,10 +14,7 @@ impl Writer {
     pub async fn put_subscriber(&mut self, subscriber: &SubscriberRow) -> Result<(), StoreError> {
         let phone_key = self.vault.phone_key(subscriber.phone);
         let sealed = seal_phone(&self.vault, Purpose::Subscriber, phone_key, subscriber.phone);
-        let mut session = self.connected().await?;
-        let done = put(&mut session.client, subscriber, phone_key, &sealed).await;
-        self.session = Some(session);
-        done
+        self.work(async |client| put(client, subscriber, phone_key, &sealed).await).await
     }
 
     /// See [`super::super::Store::remove_subscriber`].
