@@ -1,5 +1,6 @@
 //! The client for providers: whether a call that failed may have reached them.
 
+use crate::support::Vacancy;
 use axum::http::{Request, Response};
 use bytes::Bytes;
 use chappe::net::provider::{Failure, Provider};
@@ -84,9 +85,8 @@ async fn a_connection_that_was_closed_meanwhile_loses_nothing() {
 
 #[tokio::test]
 async fn nobody_there_means_that_nothing_was_sent() {
-    let (listener, address) = listener().await;
-    drop(listener);
-    let failure = call(address).await.unwrap_err();
+    let vacancy = Vacancy::new();
+    let failure = call(vacancy.address()).await.unwrap_err();
     assert!(matches!(&failure, Failure::NotSent(reason) if reason.contains("refused")), "{failure:?}");
 }
 

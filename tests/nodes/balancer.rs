@@ -1,10 +1,10 @@
 //! A real load balancer: HAProxy, as one would set it up in front of several servers.
 
+use crate::database::port::free_port;
 use crate::kept::{Kept, give};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write as _};
-use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -90,11 +90,6 @@ impl Balancer {
     fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
-}
-
-/// A port that nobody listens on.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Debian keeps it where the path of ordinary users does not lead.

@@ -1,6 +1,7 @@
 //! Nodes over one database, with a customer and a token.
 
-use crate::balancer::{Balancer, free_port};
+use crate::balancer::Balancer;
+use crate::database::port::free_port;
 use crate::gateway::{Finished, Gateway, Home, finish};
 use crate::http::{Connection, Reply};
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! A PostgreSQL of one test's own, that it may stop, crash, and promote.
 
-use crate::balancer::free_port;
+use crate::database::port::free_port;
 use crate::database::{succeed, tool};
 use crate::kept::{Kept, give, unprivileged};
 use rustix::process::Signal;

@@ -14,6 +14,7 @@ mod server;
 
 pub(crate) use browser::Browser;
 pub(crate) use http::{Answer, Connection, Events, Request};
+pub(crate) use postgres::port::Vacancy;
 pub(crate) use receiver::{Delivery, Receiver, Reply};
 pub(crate) use server::{ALICE, ALICE_TEST, BOB, BOB_TEST, Home, OWN, Server, Setup};
 

@@ -1,8 +1,11 @@
 //! A PostgreSQL for the tests: a throw-away cluster on a free port, stopped and removed when the tests end, however they
 //! end. Where each test is a process of its own, those of one run share a cluster. Each test gets its own database.
 
+#[path = "port.rs"]
+#[allow(dead_code)] // Tests over HTTP use all of it.
+pub(crate) mod port;
+
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -152,7 +155,7 @@ impl Cluster {
         certificate(&data, &mine);
         let hba = format!("host all {CAREFUL} all scram-sha-256\nhost all all 127.0.0.1/32 trust\n");
         fs::write(data.join("pg_hba.conf"), hba).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free_port();
         let settings = format!(
             "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nssl = on\n\
              max_connections = 200\nshared_buffers = 32MB\nfsync = on\nautovacuum_naptime = 5s\n\

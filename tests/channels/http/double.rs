@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -139,15 +139,6 @@ pub(crate) fn channel(address: SocketAddr, more: Value) -> ChannelSettings {
 /// The usual yes.
 pub(crate) fn accepted(at: usize) -> Reply {
     Reply::Json(201, json!({"id": format!("m-{at}"), "status": "queued"}), None)
-}
-
-/// An address that nobody listens at.
-pub(crate) async fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    assert!(TcpStream::connect(address).await.is_err());
-    address
 }
 
 /// Somebody who reads a request, tells of its body, and hangs up.

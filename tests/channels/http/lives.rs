@@ -1,14 +1,13 @@
 //! What becomes of messages: delivered, rejected, lost on the way.
 
-use super::double::{PUBLIC_URL, Provider, Reply, Taken, accepted, channel, hanging_up, nobody};
-use crate::support::{Answer, Request, Server, Setup};
+use super::double::{PUBLIC_URL, Provider, Reply, Taken, accepted, channel, hanging_up};
+use crate::support::{Answer, Request, Server, Setup, Vacancy};
 use chappe::channels::ChannelSettings;
 use chappe::channels::route::{Line, Routes};
 use chappe_core::text::ChannelName;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 const NOW: i64 = 1_789_894_598;
@@ -221,7 +220,8 @@ async fn wrong_credentials_are_the_channels_fault_and_no_messages() {
 
 #[tokio::test]
 async fn a_provider_that_comes_back_gets_what_waited_for_it() {
-    let address = nobody().await;
+    let vacancy = Vacancy::new();
+    let address = vacancy.address();
     let server = Server::start(route(&["sms"], [("sms", channel(address, json!({})))])).await;
     let request = server.send_until(order(60), "postponed").await;
     let timeline = server.timeline(&request).await;
@@ -229,7 +229,7 @@ async fn a_provider_that_comes_back_gets_what_waited_for_it() {
         timeline.iter().any(|line| line.starts_with("postponed sms it cannot be reached:")),
         "{timeline:?}"
     );
-    let mut provider = Provider::at(TcpListener::bind(address).await.unwrap(), |at, _| accepted(at));
+    let mut provider = Provider::at(vacancy.move_in(), |at, _| accepted(at));
     server.advance(Duration::from_secs(5));
     let callback = provider.next().await.callback();
     server.until(&request, "accepted").await;

@@ -2,11 +2,10 @@
 
 use super::double::{BotApi, Fault, error, flood};
 use super::{ANN, PHONE, link, message, name, says, serve, settings, setup, sms, until};
-use crate::support::Server;
+use crate::support::{Server, Vacancy};
 use chappe::channels::route::{Line, Routes};
 use serde_json::json;
 use std::time::Duration;
-use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn whoever_has_blocked_the_bot_gets_an_sms_and_the_bot_is_not_tried_again() {
@@ -129,7 +128,8 @@ async fn a_short_pause_is_kept_and_the_message_sent_after_it() {
 #[tokio::test]
 async fn a_bot_api_that_is_not_there_takes_the_next_hop() {
     let api = BotApi::start().await;
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let vacancy = Vacancy::new();
+    let closed = vacancy.address();
     let server = Server::start(|it| {
         setup(it, &api, &["bot", "sms"], json!({}));
         // One channel that people can subscribe at, and nobody can be written to through.
