@@ -103,9 +103,12 @@ pub(super) fn run_member(command: MemberCommand, json: bool) -> Done {
                 let of = admin.reader.members(customer).await?;
                 let entry =
                     admin.entry(Some(customer), "member.add", format!("{} as {role}", shown(&person)));
-                let change = match of.iter().any(|member| member.person.id == person.id) {
-                    true => people::set_role(customer, person.id, *role),
-                    false => people::join(customer, person.id, *role, admin.clock.now()),
+                let now = admin.clock.now();
+                let change = match of.iter().find(|member| member.person.id == person.id) {
+                    None => people::join(customer, person.id, *role, now),
+                    Some(member) if member.accepted => people::set_role(customer, person.id, *role),
+                    Some(_) => people::accept(customer, person.id, now)
+                        .with(people::set_role(customer, person.id, *role)),
                 };
                 let done = admin.store.change(&change.noted(&entry)).await?;
                 ensure!(done, "{name} would have no owner left: add another one first");
@@ -127,8 +130,9 @@ pub(super) fn run_member(command: MemberCommand, json: bool) -> Done {
             output::json(&Value::Array(members.iter().map(member_as_json).collect()));
         } else {
             let row = |member: &MemberRow| {
-                let MemberRow { person, role, since, .. } = member;
-                vec![number(person), name_of(person), role.to_string(), output::moment(*since)]
+                let MemberRow { person, role, since, accepted, .. } = member;
+                let role = if *accepted { role.to_string() } else { format!("{role}, invited") };
+                vec![number(person), name_of(person), role, output::moment(*since)]
             };
             output::table(&["NUMBER", "NAME", "ROLE", "SINCE"], &members.iter().map(row).collect::<Vec<_>>());
         }
@@ -254,6 +258,7 @@ fn person_as_json(person: &PersonRow) -> Value {
 }
 
 fn member_as_json(member: &MemberRow) -> Value {
-    let MemberRow { person, role, since, .. } = member;
-    json!({ "phone_number": number(person), "name": person.name, "role": role.as_str(), "since": since.secs() })
+    let MemberRow { person, role, since, accepted, .. } = member;
+    json!({ "phone_number": number(person), "name": person.name, "role": role.as_str(), "since": since.secs(),
+            "accepted": accepted })
 }

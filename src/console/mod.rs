@@ -17,6 +17,7 @@ mod figure;
 mod form;
 mod funds;
 mod guard;
+mod invitations;
 mod live;
 mod login;
 mod openapi;
@@ -55,6 +56,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     let pages = Router::new()
         .merge(login::router())
         .merge(welcome::router())
+        .merge(invitations::router())
         .merge(audit_log::router())
         .merge(requests::router())
         .merge(request::router())

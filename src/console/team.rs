@@ -1,4 +1,4 @@
-//! Who may do what for a customer. Whoever is added here can log in and prove who they are, and so have what roles allow:
+//! Who may do what for a customer. Whoever is invited here can log in, say yes and so have what their role allows:
 //! changes want the person to have lately proved who they are, as tokens and money do.
 
 use super::confirm::ConfirmPage;
@@ -10,7 +10,7 @@ use super::show::{At, at};
 use super::trouble::{Trouble, see_other};
 use super::visit::{Act, Seat, called};
 use crate::app::App;
-use crate::store::console::people::{MEMBERS_MAX, MemberRow, PersonId, Role, join, part, set_role};
+use crate::store::console::people::{MEMBERS_MAX, MemberRow, PersonId, Role, invite, part, set_role};
 use askama::Template;
 use axum::Router;
 use axum::response::Response;
@@ -19,13 +19,13 @@ use chappe_core::Phone;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many people may be added to a customer within [`ADDED_WITHIN`].
-const ADDED_MAX: i64 = 50;
-const ADDED_WITHIN: Duration = Duration::from_secs(24 * 3600);
+/// How many people may be asked for a customer within [`INVITED_WITHIN`].
+const INVITED_MAX: i64 = 50;
+const INVITED_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
-        .route("/team", get(list).post(add))
+        .route("/team", get(list).post(ask))
         .route("/team/{person}", get(role_page).post(change_role))
         .route("/team/{person}/remove", get(remove_page).post(remove))
 }
@@ -57,6 +57,8 @@ struct Row {
     name: String,
     phone: String,
     role: Role,
+    /// Whether they said yes to it.
+    accepted: bool,
     seen: Option<At>,
     you: bool,
 }
@@ -98,6 +100,7 @@ async fn show_list(seat: &Seat, form: Form) -> Result<Response, Trouble> {
             format!("+{}", member.person.phone.masked())
         },
         role: member.role,
+        accepted: member.accepted,
         seen: member.seen_at.map(at),
         you: member.person.id == seat.visit.session.person.id,
     };
@@ -119,7 +122,7 @@ fn role_of(form: &mut Form) -> Option<Role> {
     role
 }
 
-async fn add(Posted { visit, mut form }: Posted) -> Result<Response, Trouble> {
+async fn ask(Posted { visit, mut form }: Posted) -> Result<Response, Trouble> {
     let seat = visit.seat()?;
     seat.may(Act::Manage)?;
     seat.visit.confirmed("/team")?;
@@ -133,21 +136,22 @@ async fn add(Posted { visit, mut form }: Posted) -> Result<Response, Trouble> {
     let (app, customer, now) = (seat.app(), seat.member.customer, seat.visit.now);
     let members = app.pages.members(customer).await?;
     if members.iter().any(|member| member.person.phone == phone) {
-        form.fault("phone_number", "They belong to the team already.");
+        form.fault("phone_number", "They belong to the team already, or were asked to.");
         return show_list(&seat, form).await;
     }
     if members.len() as i64 >= MEMBERS_MAX {
         form.fault("phone_number", format!("A team has {MEMBERS_MAX} members at most."));
         return show_list(&seat, form).await;
     }
-    if app.pages.done_since(customer, "member.add", now - ADDED_WITHIN).await? >= ADDED_MAX {
-        form.fault("phone_number", "So many people were added today that no more can be until tomorrow.");
+    if app.pages.done_since(customer, "member.invite", now - INVITED_WITHIN).await? >= INVITED_MAX {
+        form.fault("phone_number", "So many people were asked today that no more can be until tomorrow.");
         return show_list(&seat, form).await;
     }
     let person = person_of(app, phone).await?;
-    let entry = seat.entry("member.add", format!("{} as {role}", named(&person.name, phone)));
-    let done = seat.visit.change(join(customer, person.id, role, now).noted(&entry)).await?;
-    Ok(see_other(if done { "/team?said=member-added" } else { "/team?said=unchanged" }))
+    // Whose number it is stays unsaid until they have said yes.
+    let entry = seat.entry("member.invite", format!("{} as {role}", named("", phone)));
+    let done = seat.visit.change(invite(customer, person.id, role, now).noted(&entry)).await?;
+    Ok(see_other(if done { "/team?said=member-invited" } else { "/team?said=unchanged" }))
 }
 
 /// Somebody in the audit log: their number with its middle hidden, and their name if they have said it.

@@ -12,6 +12,7 @@ use crate::store::console::sessions::{self, IDLE_MAX, SESSION_MAX, SessionRow};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::Method;
 use axum::http::request::Parts;
+use chappe_core::hex::to_hex;
 use chappe_core::{AccountId, Mode, Time};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -86,6 +87,8 @@ pub(super) struct Visit {
     pub(super) session: SessionRow,
     /// The customers that the person may act for.
     pub(super) memberships: Vec<MembershipRow>,
+    /// The customers that have asked the person to, and have no answer yet.
+    pub(super) invitations: Vec<MembershipRow>,
     /// Where the person is.
     pub(super) address: String,
     pub(super) now: Time,
@@ -114,22 +117,25 @@ impl FromRequestParts<Arc<App>> for Visit {
             app.engine.chore(Chore::Change(sessions::touch(digest, now))).await?;
         }
         let memberships = app.pages.memberships(session.person.id).await?;
+        let invitations = app.pages.invitations(session.person.id).await?;
         let ConnectInfo(peer) =
             ConnectInfo::<SocketAddr>::from_request_parts(parts, app).await.map_err(|_| Trouble::Internal)?;
         let address = app.settings.trusted_proxies.client(peer.ip(), &parts.headers).to_string();
         let said = url::form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes())
             .find(|(name, _)| name == "said")
             .map(|(_, value)| value.into_owned());
-        Ok(Visit { app: app.clone(), digest, session, memberships, address, now, here, said })
+        let app = app.clone();
+        Ok(Visit { app, digest, session, memberships, invitations, address, now, here, said })
     }
 }
 
 impl Visit {
     /// What forms of this session's pages hold.
     pub(super) fn csrf(&self) -> String {
-        let name: String = self.digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let full = self.app.vault.session_digest(&format!("form {name}"));
-        full.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        let full = self.app.vault.session_digest(&format!("form {}", to_hex(&self.digest)));
+        let mut half = to_hex(&full);
+        half.truncate(32);
+        half
     }
 
     /// What the person is called: their name, or their number with its middle hidden.

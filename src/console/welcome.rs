@@ -1,6 +1,7 @@
 //! The first visit: who are you? And later: which customer's pages, and of which account.
 
 use super::form::{Form, Posted};
+use super::invitations::Invitation;
 use super::login::back_to;
 use super::shell::show;
 use super::trouble::{Trouble, see_other};
@@ -31,13 +32,23 @@ pub(super) fn router() -> Router<Arc<App>> {
 struct WelcomePage {
     form: Form,
     csrf: String,
+    invitations: Vec<Invitation>,
+    /// Whether everybody may have an account.
+    open: bool,
     /// The number with its middle hidden.
     phone: String,
 }
 
 fn show_form(visit: &Visit, form: Form) -> Result<Response, Trouble> {
     let phone = format!("+{}", visit.session.person.phone.masked());
-    show(&WelcomePage { form, csrf: visit.csrf(), phone })
+    let invitations = visit.invitations.iter().map(Invitation::from).collect();
+    show(&WelcomePage {
+        form,
+        csrf: visit.csrf(),
+        invitations,
+        open: visit.app.settings.console.sign_up,
+        phone,
+    })
 }
 
 async fn page(visit: Visit) -> Result<Response, Trouble> {
@@ -73,7 +84,7 @@ async fn answer(Posted { visit, mut form }: Posted) -> Result<Response, Trouble>
     if !visit.memberships.is_empty() {
         return Ok(see_other("/overview"));
     }
-    // Somebody who was let in by an invitation that is gone has nothing to found where not everybody may sign up.
+    // Somebody whose invitation is gone has nothing to found where not everybody may sign up.
     if !visit.app.settings.console.sign_up {
         return Err(Trouble::Forbidden);
     }

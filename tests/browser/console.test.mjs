@@ -139,13 +139,15 @@ scenario("a team has roles", {}, async (page) => {
   await page.goto("/team");
   await page.getByLabel("Phone number").fill(colleague);
   await page.getByLabel(/^finance/i).check();
-  await page.getByRole("button", { name: "Add" }).click();
+  await page.getByRole("button", { name: "Invite" }).click();
   await page.getByRole("cell", { name: "finance" }).waitFor();
   await page.getByRole("link", { name: "Audit log" }).first().click();
-  await page.getByText("member.add").or(page.getByText("team.add")).first().waitFor();
+  await page.getByText("member.invite").first().waitFor();
 
   await page.context().clearCookies();
   await logIn(page, colleague);
+  await page.getByRole("button", { name: "Accept what Roles & Co asks" }).click();
+  await page.getByText("You belong to the team now.").waitFor();
   await page.goto("/budget");
   await page.getByRole("heading", { name: "Budget" }).waitFor();
   assert.equal(await page.getByRole("link", { name: "Requests", exact: true }).count(), 0);

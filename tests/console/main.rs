@@ -25,4 +25,5 @@ mod senders;
 mod stars;
 mod stripe;
 mod team;
+mod tenants;
 mod tokens;

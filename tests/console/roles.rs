@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 /// Whom a route is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum For {
+pub(crate) enum For {
     /// Whoever comes.
     Everybody,
     /// Whoever is logged in.
@@ -30,10 +30,10 @@ const FINANCIAL: For = Members(&[Role::Owner, Role::Finance]);
 const OWNERS: For = Members(&[Role::Owner]);
 
 /// A route, whom it is for, what is sent there, and what those whom it is for are answered.
-type Line = (&'static str, &'static str, For, &'static [(&'static str, &'static str)], u16);
+pub(crate) type Line = (&'static str, &'static str, For, &'static [(&'static str, &'static str)], u16);
 
 /// In place of `{…}` stands what is Alice's.
-const TABLE: &[Line] = &[
+pub(crate) const TABLE: &[Line] = &[
     ("GET", "/login", Everybody, &[], 200),
     ("POST", "/login", Everybody, &[], 200),
     ("GET", "/login/code", Everybody, &[], 303),
@@ -47,6 +47,8 @@ const TABLE: &[Line] = &[
     ("POST", "/logout", People, &[], 303),
     ("GET", "/welcome", People, &[], 303),
     ("POST", "/welcome", People, &[], 303),
+    ("GET", "/invitations", People, &[], 200),
+    ("POST", "/invitations", People, &[("customer", "1"), ("answer", "accept")], 404),
     ("POST", "/switch", ALL, &[("mode", "live")], 303),
     ("GET", "/live/events", ALL, &[], 200),
     ("GET", "/overview", ALL, &[], 200),
@@ -240,6 +242,10 @@ fn expected(who: Who, (method, path, whom, _, status): Line) -> Verdict {
         (_, Who::Nobody) => Verdict::LogIn,
         // The one page that is for those alone who have no customer.
         (People, Who::Stranger | Who::Operator) if path == "/welcome" => Verdict::Status(200),
+        // They are asked on the page that comes first.
+        (People, Who::Stranger | Who::Operator) if (method, path) == ("GET", "/invitations") => {
+            Verdict::Welcome
+        }
         (People, Who::Stranger) if path == "/profile" || (method, path) == ("GET", "/sessions") => {
             if (method, path) == ("POST", "/profile") { Verdict::Status(status) } else { Verdict::Welcome }
         }

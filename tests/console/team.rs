@@ -1,6 +1,6 @@
 //! Who belongs to a customer, what they say of it, and where they are logged in.
 
-use crate::support::{Browser, Request, Server};
+use crate::support::{Answer, Browser, Request, Server};
 use chappe::store::console::people::{PersonId, Role};
 use chappe_core::{Mode, Phone};
 use std::time::Duration;
@@ -26,6 +26,14 @@ impl Server {
     }
 }
 
+impl Browser {
+    /// Says yes to what a customer asks.
+    async fn join(&mut self, server: &Server, customer: &str) -> Answer {
+        let customer = server.reader().customer_named(customer).await.unwrap().unwrap().0.to_string();
+        self.submit("/invitations", &[("customer", &customer), ("answer", "accept")]).await
+    }
+}
+
 async fn start() -> (Server, Browser) {
     let server = Server::start(|setup| setup.clock_at(NOW)).await;
     server.admit("alice", ANNA, Role::Owner).await;
@@ -41,20 +49,23 @@ async fn an_owner_says_who_belongs_to_the_team() {
     for (fields, fault) in [
         ([("phone_number", "12"), ("role", "owner")], "with its country code"),
         ([("phone_number", BRUNO), ("role", "king")], "Choose a role."),
-        ([("phone_number", ANNA), ("role", "finance")], "They belong to the team already."),
+        ([("phone_number", ANNA), ("role", "finance")], "They belong to the team already"),
     ] {
         let page = anna.submit("/team", &fields).await;
         assert!(page.text().contains(fault), "{fault} is missing in {}", page.text());
     }
     let page = anna.submit("/team", &[("phone_number", "+999 660 00 22"), ("role", "finance")]).await;
-    assert!(page.text().contains("They belong to the team now"), "{}", page.text());
+    assert!(page.text().contains("They are asked as soon as they log in"), "{}", page.text());
     assert_eq!(server.role(BRUNO).await, Some(Role::Finance));
 
     let mut bruno = Browser::new(&server);
-    bruno.log_in(&server, BRUNO).await;
+    let page = bruno.log_in(&server, BRUNO).await;
+    assert!(bruno.at == "/welcome" && page.text().contains("as finance"), "{}", page.text());
+    let page = bruno.join(&server, "alice").await;
+    assert!(page.text().contains("You belong to the team now."), "{}", page.text());
     assert_eq!(bruno.get("/tokens").await.status, 403);
     let page = bruno.get("/team").await;
-    assert!(!page.text().contains(ANNA) && !page.text().contains("Add a member"), "{}", page.text());
+    assert!(!page.text().contains(ANNA) && !page.text().contains("Invite a member"), "{}", page.text());
     assert!(page.text().contains("(you)"));
 
     let id = server.person(BRUNO).await.0;
@@ -68,7 +79,7 @@ async fn an_owner_says_who_belongs_to_the_team() {
     assert_eq!((answer.status, answer.header("location")), (303, Some("/welcome")), "at once");
 
     let log = anna.open("/log").await.text().to_owned();
-    for action in ["member.add", "member.role", "member.remove"] {
+    for action in ["member.invite", "member.accept", "member.role", "member.remove"] {
         assert!(log.contains(action), "{action}");
     }
     assert!(!log.contains(BRUNO), "numbers are masked");
@@ -87,8 +98,66 @@ async fn an_account_keeps_an_owner() {
     assert_eq!(server.role(ANNA).await, Some(Role::Owner));
 
     anna.submit("/team", &[("phone_number", BRUNO), ("role", "owner")]).await;
+    let page = anna.submit(&format!("/team/{id}"), &[("role", "finance")]).await;
+    assert!(page.text().contains("An account needs an owner"), "who was asked may say no");
+    let mut bruno = Browser::new(&server);
+    bruno.log_in(&server, BRUNO).await;
+    bruno.join(&server, "alice").await;
     anna.submit(&format!("/team/{id}"), &[("role", "finance")]).await;
     assert_eq!(server.role(ANNA).await, Some(Role::Finance), "another one is there");
+    server.stop();
+}
+
+/// Otherwise whoever knows a number could learn whose it is, and put other people's work on an account of their own.
+#[tokio::test]
+async fn who_is_asked_stays_unknown_and_sees_nothing_until_they_say_yes() {
+    let (server, mut anna) = start().await;
+    server.admit("bob", BRUNO, Role::Owner).await;
+    let mut bruno = Browser::new(&server);
+    bruno.log_in(&server, BRUNO).await;
+    bruno.open("/profile").await;
+    bruno.submit("/profile", &[("name", "Bruno Bianchi")]).await;
+
+    anna.open("/team").await;
+    for (number, role) in [(BRUNO, "owner"), (CARLA, "developer")] {
+        anna.submit("/team", &[("phone_number", number), ("role", role)]).await;
+    }
+    let page = anna.open("/team").await;
+    assert_eq!(page.text().matches("has not answered yet").count(), 2, "{}", page.text());
+    let log = anna.open("/log").await;
+    let id = server.person(BRUNO).await.0;
+    let member = anna.open(&format!("/team/{id}")).await;
+    for page in [&page, &log, &member] {
+        assert!(!page.text().contains("Bianchi"), "{}", page.text());
+    }
+
+    let page = bruno.open("/overview").await;
+    assert!(page.text().contains("Somebody asks you to work on their account"), "{}", page.text());
+    assert!(!page.text().contains("alice"), "it is still Bob's alone: {}", page.text());
+    let alice = server.reader().customer_named("alice").await.unwrap().unwrap().0.to_string();
+    let turned = bruno.post("/switch", &[("customer", &alice)]).await;
+    assert_eq!(turned.status, 404);
+    for fields in
+        [[("customer", "999999"), ("answer", "accept")], [("customer", &alice), ("answer", "perhaps")]]
+    {
+        assert_eq!(bruno.post("/invitations", &fields).await.status, 404);
+    }
+    let page = bruno.open("/invitations").await;
+    assert!(page.text().contains(">alice</h2>") && page.text().contains("as owner"), "{}", page.text());
+    let page = bruno.submit("/invitations", &[("customer", &alice), ("answer", "decline")]).await;
+    assert!(page.text().contains("You have declined."), "{}", page.text());
+    assert_eq!(bruno.post("/invitations", &[("customer", &alice), ("answer", "accept")]).await.status, 404);
+    assert_eq!(server.role(BRUNO).await, None);
+    let log = anna.open("/log").await;
+    assert!(log.text().contains("member.decline") && !log.text().contains("Bianchi"), "{}", log.text());
+
+    // Whoever belongs nowhere yet may do without an account of their own.
+    let mut carla = Browser::new(&server);
+    let page = carla.log_in(&server, CARLA).await;
+    assert!(carla.at == "/welcome" && page.text().contains("Who are you?"), "{}", page.text());
+    let page = carla.join(&server, "alice").await;
+    assert_eq!(carla.at, "/overview?said=joined", "{}", page.text());
+    assert!(anna.open("/log").await.text().contains("member.accept"));
     server.stop();
 }
 
@@ -231,12 +300,12 @@ async fn the_audit_log_is_searched() {
     anna.submit("/senders", &[("username", "@Rossi_Shop")]).await;
     anna.submit(&format!("/team/{id}"), &[("role", "finance")]).await;
     let page = anna.open("/log").await.text().to_owned();
-    assert!(page.contains("member.add") && page.contains("sender.create") && page.contains("127.0.0.1"));
+    assert!(page.contains("member.invite") && page.contains("sender.create") && page.contains("127.0.0.1"));
     assert!(!page.contains("member.role"), "what came to nothing is not noted as done");
     let page = anna.open("/log?what=sender.").await.text().to_owned();
-    assert!(page.contains("@rossi_shop") && !page.contains("member.add"), "{page}");
+    assert!(page.contains("@rossi_shop") && !page.contains("member.invite"), "{page}");
     let page = anna.open("/log?q=ROSSI_").await.text().to_owned();
-    assert!(page.contains("sender.create") && !page.contains("member.add"), "{page}");
+    assert!(page.contains("sender.create") && !page.contains("member.invite"), "{page}");
     let page = anna.open("/log?q=%3Cscript%3E").await.text().to_owned();
     assert!(
         page.contains("No entry fits.") && page.contains("&#60;script&#62;") && !page.contains("q=<"),

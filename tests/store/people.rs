@@ -12,6 +12,7 @@ use std::time::Duration;
 on_every_database! {
     a_number_is_one_person,
     people_act_for_customers,
+    people_are_asked_first,
     a_customer_never_loses_its_last_owner,
     a_customer_says_what_it_is,
     a_log_in_is_good_for_one_session,
@@ -81,6 +82,37 @@ async fn people_act_for_customers(mut house: House) {
     let members = house.reader.members(alice).await.unwrap();
     assert_eq!(members.len(), 1);
     assert_eq!((members[0].person.id, members[0].role, members[0].since), (anna, Role::Owner, START));
+}
+
+async fn people_are_asked_first(mut house: House) {
+    let (alice, bob) = (house.customer("alice").await, house.customer("bob").await);
+    let (anna, bruno) = (house.know(PHONE, "Anna").await, house.know(OTHER, "Bruno").await);
+    assert!(house.change(people::join(alice, anna, Role::Owner, START)).await);
+    assert!(house.log_in([7; 32], bruno, None).await);
+    for (customer, role) in [(alice, Role::Owner), (bob, Role::Finance)] {
+        assert!(house.change(people::invite(customer, bruno, role, START)).await);
+        assert!(!house.change(people::invite(customer, bruno, role, START)).await, "once");
+    }
+    assert!(house.reader.memberships(bruno).await.unwrap().is_empty());
+    let asked = house.reader.invitations(bruno).await.unwrap();
+    let names: Vec<_> = asked.iter().map(|one| (one.name.as_str(), one.role)).collect();
+    assert_eq!(names, [("alice", Role::Owner), ("bob", Role::Finance)]);
+    let members = house.reader.members(alice).await.unwrap();
+    let told: Vec<_> =
+        members.iter().map(|one| (one.person.name.as_str(), one.accepted, one.seen_at)).collect();
+    assert_eq!(told, [("Anna", true, None), ("", false, None)], "nothing of somebody who has said nothing");
+    assert!(!house.change(people::part(alice, anna)).await, "an owner who was only asked is none");
+
+    assert!(house.change(people::accept(alice, bruno, START)).await);
+    assert!(!house.change(people::accept(alice, bruno, START)).await);
+    assert!(!house.change(people::decline(alice, bruno)).await, "too late: they can leave");
+    assert!(house.change(people::decline(bob, bruno)).await);
+    assert!(!house.change(people::accept(bob, bruno, START)).await);
+    assert!(house.reader.invitations(bruno).await.unwrap().is_empty());
+    assert_eq!(house.reader.memberships(bruno).await.unwrap().len(), 1);
+    let members = house.reader.members(alice).await.unwrap();
+    assert_eq!((members[1].person.name.as_str(), members[1].seen_at), ("Bruno", Some(START)));
+    assert!(house.change(people::part(alice, anna)).await, "now there is another one");
 }
 
 async fn a_customer_never_loses_its_last_owner(mut house: House) {

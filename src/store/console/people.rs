@@ -100,6 +100,9 @@ pub struct MemberRow {
     pub role: Role,
     /// Since when.
     pub since: Time,
+    /// Whether they said yes to it. Of somebody who has not, nothing is known but the number that was typed in: that it is
+    /// somebody's who logs in here, and how they are called, is not the customer's business.
+    pub accepted: bool,
     /// When they last asked for a page, as far as sessions are remembered.
     pub seen_at: Option<Time>,
 }
@@ -140,6 +143,16 @@ pub struct CustomerRow {
 const PERSON: &str = "person.id, person.phone_key, person.phone_sealed, person.name, person.operator, \
                       person.created_at";
 
+/// What [`Reader::memberships_by`] reads, of a person.
+const MEMBERSHIP: &str = "customer.id, customer.name, member.role, live.id, twin.id FROM member
+     JOIN customer ON customer.id = member.customer_id
+     JOIN account AS live ON live.customer_id = customer.id AND live.mode = 'live'
+     JOIN account AS twin ON twin.customer_id = customer.id AND twin.mode = 'test'
+     WHERE member.person_id = $1";
+
+/// How many unanswered invitations are shown.
+const INVITATIONS_MAX: i64 = 20;
+
 pub(super) fn person(vault: &Vault, columns: &mut Columns) -> Result<PersonRow, StoreError> {
     let id = PersonId(columns.number()?);
     let phone_key = columns.number()?;
@@ -178,13 +191,19 @@ impl Reader {
 
     /// For which customers somebody may act, by name.
     pub async fn memberships(&self, person: PersonId) -> Result<Vec<MembershipRow>, StoreError> {
-        let find = Statement::new(
-            "SELECT customer.id, customer.name, member.role, live.id, twin.id FROM member
-             JOIN customer ON customer.id = member.customer_id
-             JOIN account AS live ON live.customer_id = customer.id AND live.mode = 'live'
-             JOIN account AS twin ON twin.customer_id = customer.id AND twin.mode = 'test'
-             WHERE member.person_id = $1 ORDER BY customer.name",
+        let find = format!("SELECT {MEMBERSHIP} AND member.accepted_at IS NOT NULL ORDER BY customer.name");
+        self.memberships_by(Statement::new(find).with(person.0)).await
+    }
+
+    /// Which customers have asked somebody to act for them, and have no answer yet, the latest first.
+    pub async fn invitations(&self, person: PersonId) -> Result<Vec<MembershipRow>, StoreError> {
+        let find = format!(
+            "SELECT {MEMBERSHIP} AND member.accepted_at IS NULL ORDER BY member.created_at DESC, customer.id LIMIT $2"
         );
+        self.memberships_by(Statement::new(find).with(person.0).with(INVITATIONS_MAX)).await
+    }
+
+    async fn memberships_by(&self, find: Statement) -> Result<Vec<MembershipRow>, StoreError> {
         let membership = |row: Row| {
             let mut columns = Columns::of(row);
             Ok(MembershipRow {
@@ -195,25 +214,31 @@ impl Reader {
                 test: AccountId(columns.number()?),
             })
         };
-        self.rows(&find.with(person.0)).await?.into_iter().map(membership).collect()
+        self.rows(&find).await?.into_iter().map(membership).collect()
     }
 
-    /// Who may act for a customer, the longest there first.
+    /// Who may act for a customer, or is asked to, the longest there first.
     pub async fn members(&self, customer: CustomerId) -> Result<Vec<MemberRow>, StoreError> {
         let find = format!(
-            "SELECT {PERSON}, member.role, member.created_at,
+            "SELECT {PERSON}, member.role, member.created_at, member.accepted_at,
                  (SELECT max(seen_at) FROM session WHERE session.person_id = person.id)
              FROM member JOIN person ON person.id = member.person_id
              WHERE member.customer_id = $1 ORDER BY member.created_at, person.id"
         );
         let member = |row: Row| {
             let mut columns = Columns::of(row);
-            Ok(MemberRow {
+            let mut member = MemberRow {
                 person: person(self.vault(), &mut columns)?,
                 role: parsed("role", Role::parse(&columns.text()?))?,
                 since: columns.time()?,
+                accepted: columns.optional_time()?.is_some(),
                 seen_at: columns.optional_time()?,
-            })
+            };
+            if !member.accepted {
+                member.person.name.clear();
+                member.seen_at = None;
+            }
+            Ok(member)
         };
         self.rows(&Statement::new(find).with(customer.0)).await?.into_iter().map(member).collect()
     }
@@ -287,19 +312,48 @@ pub const MEMBERS_MAX: i64 = 100;
 
 /// Lets somebody act for a customer. Nothing is done if they may already, or as many as can be may.
 pub fn join(customer: CustomerId, person: PersonId, role: Role, now: Time) -> Change {
-    let put = "INSERT INTO member (customer_id, person_id, role, created_at)
-               SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS BIGINT) FROM customer
-               WHERE id = $1 AND (SELECT count(*) FROM member WHERE customer_id = $1) < $5
+    put_member(customer, person, role, now, Some(now))
+}
+
+/// Asks somebody to act for a customer: they may once they said yes. Nothing is done if they were asked already, or as many
+/// as can be were.
+pub fn invite(customer: CustomerId, person: PersonId, role: Role, now: Time) -> Change {
+    put_member(customer, person, role, now, None)
+}
+
+fn put_member(
+    customer: CustomerId,
+    person: PersonId,
+    role: Role,
+    now: Time,
+    accepted: Option<Time>,
+) -> Change {
+    let put = "INSERT INTO member (customer_id, person_id, role, created_at, accepted_at)
+               SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS BIGINT), CAST($5 AS BIGINT) FROM customer
+               WHERE id = $1 AND (SELECT count(*) FROM member WHERE customer_id = $1) < $6
                ON CONFLICT (customer_id, person_id) DO NOTHING";
-    let put =
-        Statement::new(put).with(customer.0).with(person.0).with(role.as_str()).with(now).with(MEMBERS_MAX);
-    Change::default().must(put)
+    let put = Statement::new(put).with(customer.0).with(person.0).with(role.as_str()).with(now);
+    Change::default().must(put.with(accepted).with(MEMBERS_MAX))
+}
+
+/// Says yes to what a customer has asked.
+pub fn accept(customer: CustomerId, person: PersonId, now: Time) -> Change {
+    let update = "UPDATE member SET accepted_at = $3
+                  WHERE customer_id = $1 AND person_id = $2 AND accepted_at IS NULL";
+    Change::default().must(Statement::new(update).with(customer.0).with(person.0).with(now))
+}
+
+/// Says no to it.
+pub fn decline(customer: CustomerId, person: PersonId) -> Change {
+    let delete = "DELETE FROM member WHERE customer_id = $1 AND person_id = $2 AND accepted_at IS NULL";
+    Change::default().must(Statement::new(delete).with(customer.0).with(person.0))
 }
 
 /// Keeps the last owner from being lost: a customer without one could never have one again.
 const ANOTHER_OWNER: &str =
     "EXISTS (SELECT 1 FROM member AS other WHERE other.customer_id = member.customer_id
-                                     AND other.person_id <> member.person_id AND other.role = 'owner')";
+                                     AND other.person_id <> member.person_id AND other.role = 'owner'
+                                     AND other.accepted_at IS NOT NULL)";
 
 /// Changes what somebody may do. Nothing is done if it would leave the customer without an owner.
 pub fn set_role(customer: CustomerId, person: PersonId, role: Role) -> Change {

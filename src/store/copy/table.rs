@@ -293,7 +293,13 @@ pub(in crate::store) const TABLES: [Table; 18] = [
     Table {
         name: "member",
         keys: 2,
-        columns: &[("customer_id", Big), ("person_id", Big), ("role", Text), ("created_at", Big)],
+        columns: &[
+            ("customer_id", Big),
+            ("person_id", Big),
+            ("role", Text),
+            ("created_at", Big),
+            ("accepted_at", Big),
+        ],
     },
     Table {
         name: "session",

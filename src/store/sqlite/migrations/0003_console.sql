@@ -30,6 +30,7 @@ CREATE TABLE member (
     person_id   INTEGER NOT NULL REFERENCES person (id),
     role        TEXT NOT NULL CHECK (role IN ('owner', 'developer', 'finance')),
     created_at  INTEGER NOT NULL,
+    accepted_at INTEGER, -- NULL: they were asked, and have not answered
     PRIMARY KEY (customer_id, person_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX member_of_person ON member (person_id);
