@@ -44,6 +44,9 @@ async fn a_token_is_made_shown_when_asked_for_and_works_at_once() {
     let page = anna.submit("/tokens", &form).await;
     let token = server.newest_token().await;
     assert_eq!(anna.at, format!("/tokens/{}?said=token-created", token.id.0));
+    let again = anna.post("/tokens", &form).await;
+    assert!(again.text().contains("A token of this name is there already."), "{}", again.text());
+    assert_eq!(server.newest_token().await.id, token.id, "the same form twice makes one");
     assert_eq!((token.name.as_str(), token.allowed.len()), ("Shop <b>", 2));
     assert_eq!(token.expires_at, Some(token.created_at + Duration::from_secs(30 * 24 * 3600)));
     assert!(token.text.starts_with("chappe_live_") && token.text.len() == 44);

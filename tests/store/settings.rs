@@ -72,6 +72,12 @@ async fn tokens_are_read_page_by_page_and_by_customer(mut house: House) {
         house.reader.good_tokens(alice.live, START + Duration::from_secs(secs)).await.unwrap()
     };
     assert_eq!((good(&house, 59).await, good(&house, 60).await), (5, 4));
+    let called = async |house: &House, account, name: &str, secs| {
+        house.reader.has_good_token(account, name, START + Duration::from_secs(secs)).await.unwrap()
+    };
+    let ending = house.reader.token_of(alice.customer, made[0]).await.unwrap().unwrap().name;
+    assert!(called(&house, alice.live, &ending, 59).await);
+    assert!(!called(&house, alice.test, &ending, 59).await && !called(&house, alice.live, "other", 59).await);
     house.store.end_token(made[1], START, START).await.unwrap();
     assert_eq!(good(&house, 59).await, 4);
 

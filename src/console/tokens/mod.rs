@@ -172,6 +172,10 @@ async fn create(Posted { visit, mut form }: Posted) -> Result<Response, Trouble>
     let name = form.text("name", NAME_MAX, true);
     let allowed = ranges_of(&mut form);
     let life = life_of(&mut form);
+    // Also so that a form which is sent twice makes one token.
+    if form.is_good() && seat.app().pages.has_good_token(account, &name, seat.visit.now).await? {
+        form.fault("name", "A token of this name is there already. Choose another name, or rotate that one.");
+    }
     if form.is_good()
         && let Some(why) = no_room(&seat, account).await?
     {

@@ -75,6 +75,19 @@ impl Reader {
         let found = self.rows(&Statement::new(find).with(account.0).with(now)).await?.pop();
         found.map_or(Ok(0), |row| Columns::of(row).number())
     }
+
+    /// Whether a good token of an account is called so.
+    pub async fn has_good_token(
+        &self,
+        account: AccountId,
+        name: &str,
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        let find = "SELECT id FROM token WHERE account_id = $1 AND name = $2 AND revoked_at IS NULL
+                        AND (expires_at IS NULL OR expires_at > $3) LIMIT 1";
+        let find = Statement::new(find).with(account.0).with(name).with(now);
+        Ok(!self.rows(&find).await?.is_empty())
+    }
 }
 
 /// What people call a token.
