@@ -302,7 +302,7 @@ impl Config {
         figment.extract().context("the configuration cannot be used")
     }
 
-    /// The defaults alone, for tests and for `chappe dev`.
+    /// The defaults alone, for tests and for `chappe dev` without a file.
     pub fn defaults() -> anyhow::Result<Config> {
         Figment::from(Toml::string(DEFAULTS)).extract().context("the defaults cannot be used")
     }
@@ -478,8 +478,9 @@ impl Config {
     }
 
     /// The settings of `chappe dev`: every route ends in the sandbox, no limit per account, reports may go to this
-    /// machine.
+    /// machine, everybody may sign up, and nobody pays real money for what is play.
     pub fn dev_settings(&self) -> anyhow::Result<Settings> {
+        self.funding.refuse_real_money()?;
         let rules = Rules { account_rate: None, ..self.rules()? };
         let settings = self.settings_that_reach(OutboundPolicy::LoopbackToo)?;
         Ok(Settings {

@@ -45,10 +45,15 @@ pub(crate) struct DevArgs {
     /// The balance to begin with, in credits; an account that has less is filled up to it
     #[arg(long, env = "CHAPPE_BALANCE", default_value = "100", value_name = "CREDITS")]
     balance: Money,
+    /// A configuration file to try: prices, limits, bots, adding funds, logging in with Telegram, and the variables of
+    /// settings over it. Messages end in the sandbox whatever it says, and where to listen and to keep data is said here
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 pub(super) fn run(args: DevArgs) -> Done {
-    let mut config = Config::defaults()?;
+    // Only a file that is named: one that lies about is meant for `serve`.
+    let mut config = args.config.as_deref().map_or_else(Config::defaults, |file| Config::load(Some(file)))?;
     config.data.clone_from(&args.data);
     config.database = args.database.clone().unwrap_or_default();
     server::init_log(&crate::config::Log {

@@ -52,6 +52,16 @@ impl FundingTable {
         Ok(FundingSettings { least, most, stripe, stars })
     }
 
+    /// Refuses what would take real money for play money.
+    pub(super) fn refuse_real_money(&self) -> anyhow::Result<()> {
+        let key = self.stripe.secret_key.expose();
+        ensure!(
+            !["sk_live_", "rk_live_"].iter().any(|mode| key.starts_with(mode)),
+            "funding.stripe.secret_key takes real money, and what chappe dev credits is play: use one of Stripe's test mode"
+        );
+        Ok(())
+    }
+
     /// What may not be meant as it is set.
     pub(super) fn doubt(&self) -> Option<String> {
         let test = self.stripe.secret_key.expose().starts_with("sk_test_");
@@ -168,6 +178,24 @@ mod tests {
         assert!(open.contains("webhook_secret is empty"), "{open}");
         let limits = settings("[funding]\nleast = \"2\"\nmost = \"1\"").unwrap_err();
         assert!(limits.contains("funding.least"), "{limits}");
+    }
+
+    #[test]
+    fn nobody_pays_real_money_in_development() {
+        let tried = |key: &str| {
+            let keys = format!("[funding.stripe]\nsecret_key = \"{key}\"\nwebhook_secret = \"whsec_1\"\n");
+            let public = "public_url = \"http://127.0.0.1:8787\"\n";
+            let figment = Figment::from(Toml::string(crate::config::DEFAULTS));
+            let config: Config = figment.merge(Toml::string(&format!("{public}{keys}"))).extract().unwrap();
+            config
+                .dev_settings()
+                .map(|settings| settings.funding.stripe.is_some())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(tried("sk_test_1"), Ok(true));
+        for key in ["sk_live_1", "rk_live_1"] {
+            assert!(tried(key).unwrap_err().contains("takes real money"), "{key}");
+        }
     }
 
     #[test]

@@ -112,6 +112,43 @@ fn every_flag_has_a_variable_and_the_flag_wins() {
 }
 
 #[test]
+fn settings_are_tried_where_a_file_is_named() {
+    let home = Home::new();
+    let cost = |gateway: &Gateway| {
+        let message = json!({ "phone_number": "9996600100", "code": "1234" });
+        call(gateway, TOKEN, "sendVerificationMessage", message)["request_cost"].to_string()
+    };
+    let page = |gateway: &Gateway| {
+        let page = "GET /login HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        Connection::open(gateway.address(), "").unwrap().exchange(page).unwrap().text
+    };
+    let telegram =
+        "[console.oidc]\nissuer = \"https://id.example\"\nclient_id = \"1\"\nclient_secret = \"s\"\n";
+    let settings = format!(
+        "listen = \"127.0.0.1:1\"\npublic_url = \"http://127.0.0.1:8787\"\nroutes.live = \"none\"\n\
+         [prices]\ndefault = \"0.5\"\n{telegram}"
+    );
+    std::fs::write(home.path().join("chappe.toml"), settings).unwrap();
+    // A file that lies about is meant for `serve`.
+    let gateway = Gateway::start(home.dev("100"));
+    assert_eq!(cost(&gateway), "0.01");
+    assert!(!page(&gateway).contains("Log in with Telegram"));
+    gateway.stop();
+
+    let mut command = home.dev("100");
+    command.args(["--config", "chappe.toml"]);
+    let gateway = Gateway::start(command);
+    assert_eq!(cost(&gateway), "0.5", "and the message went to the sandbox");
+    assert!(page(&gateway).contains("Log in with Telegram"));
+    gateway.stop();
+
+    let mut command = home.dev("100");
+    command.args(["--config", "chappe.toml"]).env("CHAPPE_FUNDING__STRIPE__SECRET_KEY", "sk_live_1");
+    let Err(ended) = Gateway::try_start(command) else { panic!("it started") };
+    assert!(ended.code == Some(1) && ended.stderr.contains("takes real money"), "{ended:?}");
+}
+
+#[test]
 fn the_token_stays_the_same_until_another_is_wanted() {
     let home = Home::new();
     let first = {
