@@ -115,8 +115,8 @@ pub struct App {
     pub oidc: Option<Oidc>,
     /// Wakes of the workers.
     pub wakes: Wakes,
-    /// Requests that changed, for pages that are live.
-    pub changed: broadcast::Sender<(AccountId, RequestId)>,
+    /// Accounts of which something changed, for pages that are live; and the request, if it was one.
+    pub changed: broadcast::Sender<(AccountId, Option<RequestId>)>,
     /// Tells live pages that the sandbox was cleared or its clock moved.
     pub sandbox_news: broadcast::Sender<SandboxNews>,
     /// Becomes true when the server stops: connections that are open for good must end then.
@@ -202,6 +202,12 @@ impl App {
             last_id: AtomicI64::new(last_id.map_or(0, RequestId::number)),
         };
         Ok((Arc::new(app), Engines { batches, work: work_queue, letters: letter_queue }))
+    }
+
+    /// Tells live pages that something of an account changed that is no request, such as its balance by a payment.
+    pub fn tell_pages(&self, account: AccountId) {
+        // Nobody is looking: fine.
+        let _ = self.changed.send((account, None));
     }
 
     /// Where a channel puts what it hears by itself.

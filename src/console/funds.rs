@@ -166,7 +166,10 @@ async fn add_play_money(seat: &Seat, mut form: Form) -> Result<Response, Trouble
         reason: format!("play money for {}", seat.visit.who()),
     };
     match seat.app().engine.submit(command).await {
-        Ok(_) => Ok(see_other("/budget?said=added")),
+        Ok(_) => {
+            seat.app().tell_pages(seat.account);
+            Ok(see_other("/budget?said=added"))
+        }
         Err(crate::engine::Failure::Rejected(_)) => {
             form.fault("amount", "So much the account cannot hold.");
             show_form(seat, form).await

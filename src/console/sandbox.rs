@@ -313,7 +313,9 @@ fn changes(app: Arc<App>, visitor: Visitor) -> impl Stream<Item = Result<Event, 
         loop {
             let event = tokio::select! {
                 request = changed.recv() => match request {
-                    Ok((account, request)) if visitor.sees(account) => message_event(&app, visitor, request).await,
+                    Ok((account, Some(request))) if visitor.sees(account) => {
+                        message_event(&app, visitor, request).await
+                    }
                     Ok(_) => None,
                     // Too far behind, or nothing more comes: the browser connects anew and reads the list again.
                     Err(RecvError::Lagged(_) | RecvError::Closed) => return None,

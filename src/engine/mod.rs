@@ -38,8 +38,8 @@ pub struct Outlets {
     pub work: mpsc::Sender<Work>,
     /// When the workers must look again.
     pub wakes: Wakes,
-    /// Requests that changed, for pages that are live.
-    pub changed: broadcast::Sender<(AccountId, RequestId)>,
+    /// Accounts whose requests changed, for pages that are live.
+    pub changed: broadcast::Sender<(AccountId, Option<RequestId>)>,
     /// What channels inside the house say to a message: they are heard in the batch that gave it out. `None` says that
     /// the channel is outside, and the delivery worker's business.
     pub inside: fn(&Job) -> Option<Vec<ChannelEvent>>,
@@ -286,9 +286,9 @@ impl Outlets {
             self.wakes.reports.at(due_at);
         }
         if self.changed.receiver_count() > 0 {
-            for changed in news.requests {
+            for (account, request) in news.requests {
                 // Nobody listens any more: fine.
-                let _ = self.changed.send(changed);
+                let _ = self.changed.send((account, Some(request)));
             }
         }
     }

@@ -251,6 +251,7 @@ async fn note(
         address: String::new(),
     };
     app.engine.chore(Chore::Change(change.noted(&entry))).await?;
+    app.tell_pages(row.account);
     Ok(())
 }
 

@@ -366,6 +366,11 @@ mod tests {
         };
         let completed = "checkout.session.completed";
         assert_eq!(event(completed, session("paid", ours())), Some(paid.clone()));
+        // Paid in the buyer's own currency: Stripe tells that beside the price, which stays as it was asked for.
+        let mut elsewhere = session("paid", ours());
+        elsewhere["presentment_details"] =
+            json!({ "presentment_amount": 1360, "presentment_currency": "usd" });
+        assert_eq!(event(completed, elsewhere), Some(paid.clone()));
         assert_eq!(event("checkout.session.async_payment_succeeded", session("paid", ours())), Some(paid));
         assert_eq!(event(completed, session("unpaid", ours())), Some(Event::Other));
         for metadata in [json!({}), Value::Null, json!({ "chappe_payment": "x".repeat(256) })] {

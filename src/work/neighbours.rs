@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// One thing that pages want to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Item {
-    Changed(AccountId, RequestId),
+    Changed(AccountId, Option<RequestId>),
     Cleared(Option<AccountId>),
 }
 
@@ -76,7 +76,7 @@ async fn exchange(app: &App, mut bell: Bell) {
 
 /// Waits for news of this server; `None` for an echo, or where so much happened at once that pages have to look anew.
 async fn next(
-    changed: &mut Receiver<(AccountId, RequestId)>,
+    changed: &mut Receiver<(AccountId, Option<RequestId>)>,
     news: &mut Receiver<SandboxNews>,
     echoes: &mut Echoes,
 ) -> Option<Item> {
@@ -97,7 +97,10 @@ async fn next(
 }
 
 /// What waits right now.
-fn waiting(changed: &mut Receiver<(AccountId, RequestId)>, news: &mut Receiver<SandboxNews>) -> Option<Item> {
+fn waiting(
+    changed: &mut Receiver<(AccountId, Option<RequestId>)>,
+    news: &mut Receiver<SandboxNews>,
+) -> Option<Item> {
     if let Ok((account, request)) = changed.try_recv() {
         return Some(Item::Changed(account, request));
     }
@@ -143,7 +146,8 @@ impl Item {
 
     fn text(self) -> String {
         match self {
-            Item::Changed(account, request) => format!("{}:{request}", account.0),
+            Item::Changed(account, Some(request)) => format!("{}:{request}", account.0),
+            Item::Changed(account, None) => format!("account:{}", account.0),
             Item::Cleared(Some(account)) => format!("cleared:{}", account.0),
             Item::Cleared(None) => "cleared:".to_owned(),
         }
@@ -154,8 +158,9 @@ impl Item {
         match text.split_once(':')? {
             ("cleared", "") => Some(Item::Cleared(None)),
             ("cleared", account) => Some(Item::Cleared(Some(AccountId(account.parse().ok()?)))),
+            ("account", account) => Some(Item::Changed(AccountId(account.parse().ok()?), None)),
             (account, request) => {
-                Some(Item::Changed(AccountId(account.parse().ok()?), RequestId::parse(request)?))
+                Some(Item::Changed(AccountId(account.parse().ok()?), Some(RequestId::parse(request)?)))
             }
         }
     }
@@ -183,15 +188,17 @@ mod tests {
     use super::*;
 
     fn changed(number: i64) -> Item {
-        Item::Changed(AccountId(100), RequestId::from_number(number).unwrap())
+        Item::Changed(AccountId(100), Some(RequestId::from_number(number).unwrap()))
     }
 
     #[test]
     fn items_survive_their_text() {
-        for item in [changed(222_370_177_540_343), Item::Cleared(None), Item::Cleared(Some(AccountId(7)))] {
+        let whole = Item::Changed(AccountId(100), None);
+        let cleared = [Item::Cleared(None), Item::Cleared(Some(AccountId(7)))];
+        for item in [changed(222_370_177_540_343), whole].into_iter().chain(cleared) {
             assert_eq!(Item::parse(&item.text()), Some(item));
         }
-        for text in ["", "moved:1", "100:1", "x:222370177540343", "cleared"] {
+        for text in ["", "moved:1", "100:1", "x:222370177540343", "cleared", "account:", "account:x"] {
             assert_eq!(Item::parse(text), None, "{text}");
         }
     }

@@ -104,6 +104,21 @@ async fn payment(server: &Server, id: &str) -> PaymentRow {
 }
 
 #[tokio::test]
+async fn open_pages_are_told_of_what_is_paid_once_it_shows() {
+    let stripe = Stripe::start().await;
+    let server = start(&stripe).await;
+    let id = begin(&mut seated(&server).await).await;
+    let account = server.account("alice", Mode::Live).await.id;
+    let mut changed = server.app.changed.subscribe();
+    assert_eq!(tell(&server, PAID, &session(&id)).await, 200);
+    assert_eq!(changed.recv().await.unwrap(), (account, None));
+    assert_eq!(payment(&server, &id).await.state, PaymentState::Paid);
+    assert_eq!(tell(&server, "charge.refunded", &charge(&id, 1250)).await, 200);
+    assert_eq!(changed.recv().await.unwrap(), (account, None));
+    server.stop();
+}
+
+#[tokio::test]
 async fn what_is_paid_is_booked_once_whatever_is_told_again() {
     let stripe = Stripe::start().await;
     let server = start(&stripe).await;

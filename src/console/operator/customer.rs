@@ -292,7 +292,10 @@ async fn book(
                 _ => Ok("booked-before"),
             })
         }
-        Ok(_) => Ok(Ok("booked")),
+        Ok(_) => {
+            desk.app().tell_pages(account);
+            Ok(Ok("booked"))
+        }
         Err(Failure::Rejected(Rejection::BalanceNotEnough)) => {
             let left = desk.app().pages.balance(account).await?;
             Ok(Err(format!("The account has only {left}.")))
