@@ -22,8 +22,10 @@ pub fn draw(random: &Random, mode: Mode) -> Result<Zeroizing<String>, NoEntropy>
 /// As much of a token's text as tells it apart and is of no use: its last four characters, and of a short one none.
 pub fn masked(text: &str) -> String {
     let length = text.chars().count();
-    let kept = if length < 16 { length } else { length - 4 };
-    format!("…{}", text.chars().skip(kept).collect::<String>())
+    if length < 16 {
+        return "••••".to_owned();
+    }
+    format!("…{}", text.chars().skip(length - 4).collect::<String>())
 }
 
 /// A token as callers are checked against it.

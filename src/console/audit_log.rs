@@ -1,4 +1,5 @@
-//! The audit log of a customer: who did what.
+//! The audit log of a customer: who did what. What is looked for, and how far a page looks, is the same for the log of
+//! everything.
 
 use super::form::Form;
 use super::shell::{Shell, show};
@@ -6,7 +7,9 @@ use super::show::{At, at};
 use super::trouble::Trouble;
 use super::visit::{Act, Seat};
 use crate::app::App;
+use crate::store::StoreError;
 use crate::store::console::audit_log::Entry;
+use crate::store::console::people::CustomerId;
 use askama::Template;
 use axum::Router;
 use axum::extract::RawQuery;
@@ -18,22 +21,37 @@ use std::sync::Arc;
 const PAGE: usize = 50;
 /// How many entries a page looks through for those that are asked for. There is a way on from where it stopped.
 const LOOK: usize = 2_000;
+const PATH: &str = "/log";
 
-/// What can be looked for: what the names of actions begin with, and what pages call it.
-const KINDS: [(&str, &str); 9] = [
-    ("", "Everything"),
-    ("token.", "Tokens"),
-    ("sender.", "Senders"),
-    ("member.", "Team"),
-    ("customer.", "Profile"),
-    ("report.", "Reports"),
-    ("payment.", "Payments"),
-    ("account.", "Balance"),
-    ("budget.", "Budget"),
+/// What can be looked for.
+const KINDS: [Choice; 9] = [
+    kind("", "Everything"),
+    kind("token.", "Tokens"),
+    kind("sender.", "Senders"),
+    kind("member.", "Team"),
+    kind("customer.", "Profile"),
+    kind("report.", "Reports"),
+    kind("payment.", "Payments"),
+    kind("account.", "Balance"),
+    kind("budget.", "Budget"),
 ];
 
+/// A kind of entry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice {
+    /// What the names of its actions begin with.
+    pub(super) value: &'static str,
+    /// What pages call it.
+    pub(super) label: &'static str,
+}
+
+/// A kind of entry: what the names of its actions begin with, and what pages call it.
+pub(super) const fn kind(value: &'static str, label: &'static str) -> Choice {
+    Choice { value, label }
+}
+
 pub(super) fn router() -> Router<Arc<App>> {
-    Router::new().route("/log", get(page))
+    Router::new().route(PATH, get(page))
 }
 
 #[derive(Template)]
@@ -41,18 +59,13 @@ pub(super) fn router() -> Router<Arc<App>> {
 struct LogPage {
     shell: Shell,
     form: Form,
-    kinds: Vec<Choice>,
+    kinds: &'static [Choice],
     filtered: bool,
     rows: Vec<Line>,
     newer: String,
     older: String,
     /// How far back was looked, where there is more to look through.
     looked: Option<At>,
-}
-
-struct Choice {
-    value: &'static str,
-    label: &'static str,
 }
 
 /// An entry as the page shows it.
@@ -65,51 +78,79 @@ struct Line {
 }
 
 /// What is asked for.
-struct Filter {
-    kind: String,
+pub(super) struct Filter {
+    /// The page on which it is.
+    path: &'static str,
+    kind: &'static str,
     /// In small letters.
     words: String,
+    /// The entry after which the page begins.
+    before: Option<i64>,
 }
 
 impl Filter {
-    fn of(form: &Form) -> Filter {
-        let kind = KINDS.iter().find(|(kind, _)| *kind == form.value("what")).map_or("", |(kind, _)| kind);
-        Filter { kind: kind.to_owned(), words: form.value("q").to_lowercase() }
+    /// What a form asks for, on this page, which knows these kinds.
+    pub(super) fn of(form: &Form, path: &'static str, kinds: &[Choice]) -> Filter {
+        let kind = kinds.iter().find(|kind| kind.value == form.value("what")).map_or("", |kind| kind.value);
+        Filter {
+            path,
+            kind,
+            words: form.value("q").to_lowercase(),
+            before: form.value("before").parse().ok(),
+        }
     }
 
-    fn is_set(&self) -> bool {
+    /// Whether less than everything is asked for.
+    pub(super) fn is_set(&self) -> bool {
         !self.kind.is_empty() || !self.words.is_empty()
     }
 
     fn fits(&self, entry: &Entry) -> bool {
         let holds = |text: &String| text.to_lowercase().contains(&self.words);
-        entry.action.starts_with(&self.kind)
+        entry.action.starts_with(self.kind)
             && [&entry.who, &entry.address, &entry.detail].into_iter().any(holds)
+    }
+
+    /// The address of the first page; empty if this is it.
+    pub(super) fn newer(&self) -> String {
+        if self.before.is_some() { self.address(None) } else { String::new() }
+    }
+
+    /// The address of the page that goes on after what was found; empty if that is all.
+    pub(super) fn older(&self, found: &Found) -> String {
+        found.next.map(|next| self.address(Some(next))).unwrap_or_default()
     }
 
     /// The address of the page that goes on after an entry; with none, of the first one.
     fn address(&self, before: Option<i64>) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         let before = before.map(|before| before.to_string()).unwrap_or_default();
-        for (name, value) in [("q", &self.words), ("what", &self.kind), ("before", &before)] {
+        for (name, value) in [("q", self.words.as_str()), ("what", self.kind), ("before", &before)] {
             if !value.is_empty() {
                 query.append_pair(name, value);
             }
         }
         match query.finish() {
-            none if none.is_empty() => "/log".to_owned(),
-            query => format!("/log?{query}"),
+            none if none.is_empty() => self.path.to_owned(),
+            query => format!("{}?{query}", self.path),
         }
+    }
+
+    /// Looks for it: in what concerns a customer, or in everything.
+    pub(super) async fn find(&self, app: &App, customer: Option<CustomerId>) -> Result<Found, StoreError> {
+        let limit = i64::try_from(LOOK).unwrap_or(i64::MAX).saturating_add(1);
+        Ok(look(self, app.pages.audit_log(customer, self.before, limit).await?))
     }
 }
 
-/// What a page shows of the entries that it looked through, of which there are `more`.
-struct Found {
-    rows: Vec<(i64, Entry)>,
+/// What a page shows of the entries that it looked through.
+pub(super) struct Found {
+    /// The entries, each with its number.
+    pub(super) rows: Vec<(i64, Entry)>,
     /// After which entry the next page goes on.
     next: Option<i64>,
-    /// Where the look stopped before the page was full.
-    stopped: Option<At>,
+    /// Where the look stopped before the page was full, though there is more.
+    pub(super) stopped: Option<At>,
 }
 
 fn look(filter: &Filter, mut entries: Vec<(i64, Entry)>) -> Found {
@@ -130,11 +171,8 @@ fn look(filter: &Filter, mut entries: Vec<(i64, Entry)>) -> Found {
 async fn page(seat: Seat, RawQuery(query): RawQuery) -> Result<Response, Trouble> {
     seat.may(Act::Manage)?;
     let form = Form::parse(query.unwrap_or_default().as_bytes());
-    let filter = Filter::of(&form);
-    let before = form.value("before").parse().ok();
-    let limit = i64::try_from(LOOK).unwrap_or(i64::MAX).saturating_add(1);
-    let entries = seat.app().pages.audit_log(Some(seat.member.customer), before, limit).await?;
-    let Found { rows, next, stopped } = look(&filter, entries);
+    let filter = Filter::of(&form, PATH, &KINDS);
+    let found = filter.find(seat.app(), Some(seat.member.customer)).await?;
     let line = |(_, entry): (i64, Entry)| Line {
         at: at(entry.at),
         who: entry.who,
@@ -143,13 +181,13 @@ async fn page(seat: Seat, RawQuery(query): RawQuery) -> Result<Response, Trouble
         address: entry.address,
     };
     show(&LogPage {
-        shell: seat.shell("/log").await?,
-        kinds: KINDS.iter().map(|(value, label)| Choice { value, label }).collect(),
+        shell: seat.shell(PATH).await?,
+        kinds: &KINDS,
         filtered: filter.is_set(),
-        rows: rows.into_iter().map(line).collect(),
-        newer: if before.is_some() { filter.address(None) } else { String::new() },
-        older: next.map(|next| filter.address(Some(next))).unwrap_or_default(),
-        looked: stopped,
+        newer: filter.newer(),
+        older: filter.older(&found),
+        rows: found.rows.into_iter().map(line).collect(),
+        looked: found.stopped,
         form,
     })
 }
@@ -172,7 +210,7 @@ mod tests {
     }
 
     fn filter(query: &str) -> Filter {
-        Filter::of(&Form::parse(query.as_bytes()))
+        Filter::of(&Form::parse(query.as_bytes()), PATH, &KINDS)
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::budget_csv;
 use super::example::curl_of;
 use super::form::{Form, Posted};
+use super::path::up;
 use super::shell::{Shell, show};
 use super::show::{At, at};
 use super::trouble::{Trouble, see_other};
@@ -15,7 +16,7 @@ use axum::Router;
 use axum::extract::RawQuery;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 use chappe_core::ledger::Kind;
 use chappe_core::{Mode, Money, Time};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/budget", get(page))
         .route("/budget.csv", get(csv))
-        .route("/budget/alert", post(set_alert))
+        .route("/budget/alert", get(up).post(set_alert))
 }
 
 #[derive(Template)]

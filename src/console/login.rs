@@ -6,6 +6,7 @@
 
 use super::cookies::Cookie;
 use super::form::{Form, Open, Posted, local};
+use super::path::up;
 use super::shell::{Notice, show};
 use super::trouble::{Trouble, see_other, with_then};
 use super::visit::{Visit, called};
@@ -22,7 +23,7 @@ use axum::http::header::{SET_COOKIE, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 use chappe_core::command::{Caller, Entered, MessageParams, SendVerificationMessage};
 use chappe_core::{
     AccountId, Code, CodeLength, Command, Mode, Outcome, Phone, Rejection, RequestId, Time, TokenId,
@@ -52,12 +53,12 @@ pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/login", get(page).post(begin))
         .route("/login/code", get(code_page).post(enter))
-        .route("/login/again", post(again))
+        .route("/login/again", get(up).post(again))
         .route("/login/link", get(link_page).post(follow))
         .route("/login/telegram", get(to_telegram))
         .route(oidc::CALLBACK_PATH, get(from_telegram))
         .route("/confirm", get(confirm_page).post(confirm))
-        .route("/logout", post(log_out))
+        .route("/logout", get(up).post(log_out))
 }
 
 /// Where a request comes from, for pages without a session.

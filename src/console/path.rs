@@ -1,9 +1,12 @@
 //! What the address of a page names.
 
-use super::trouble::Trouble;
+use super::form::local;
+use super::trouble::{Trouble, see_other};
 use crate::app::App;
 use axum::extract::{FromRequestParts, Path};
+use axum::http::Uri;
 use axum::http::request::Parts;
+use axum::response::Response;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -19,4 +22,11 @@ impl<T: FromStr> FromRequestParts<Arc<App>> for Named<T> {
             Path::<String>::from_request_parts(parts, app).await.map_err(|_| Trouble::NotFound)?;
         name.parse().map(Named).map_err(|_| Trouble::NotFound)
     }
+}
+
+/// Leads to the page above. An address that forms are sent to stays in the address bar if something was wrong with one: a
+/// browser asks for it anew, and so does the script of a live page.
+pub(super) async fn up(uri: Uri) -> Response {
+    let above = uri.path().rsplit_once('/').map_or("", |(above, _)| above);
+    see_other(&local(above))
 }

@@ -1,6 +1,7 @@
 //! What people and customers say of themselves, and where somebody is logged in.
 
 use super::form::{Form, Posted};
+use super::path::up;
 use super::shell::{Shell, show};
 use super::show::{At, at, device};
 use super::trouble::{Trouble, see_other};
@@ -14,18 +15,18 @@ use crate::store::console::sessions::{IDLE_MAX, SessionRow, close_one, close_oth
 use askama::Template;
 use axum::Router;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 use chappe_core::{Mode, Phone};
 use std::sync::Arc;
 
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/profile", get(page).post(call_me))
-        .route("/profile/customer", post(change_customer))
-        .route("/profile/own-number", post(set_own_number))
+        .route("/profile/customer", get(up).post(change_customer))
+        .route("/profile/own-number", get(up).post(set_own_number))
         .route("/sessions", get(sessions))
-        .route("/sessions/end", post(end_one))
-        .route("/sessions/others", post(end_others))
+        .route("/sessions/end", get(up).post(end_one))
+        .route("/sessions/others", get(up).post(end_others))
 }
 
 #[derive(Template)]

@@ -16,7 +16,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use axum::routing::get;
-use chappe_core::Mode;
+use chappe_core::price::Prices;
+use chappe_core::{Mode, Money};
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -61,18 +62,29 @@ pub(super) async fn landing(app: &Arc<App>, mut parts: Parts) -> Result<Response
     // On a developer's machine the line works as it stands, as the sandbox shows it.
     let token = if dev { app.tokens.any_good(Mode::Live, app.clock.now()) } else { None };
     let token = token.as_ref().map_or(TOKEN, |token| &token.text);
-    let price = app.settings.rules.prices.default_price();
     let page = LandingPage {
         curl: curl(&base_url(app, &parts.headers), token, EXAMPLE_NUMBER),
         answer: example("Sent")?.replace(",\"payload\":\"order 17\"", ""),
         sandbox: dev,
         home,
         open: app.settings.console.sign_up,
-        price: if price.is_positive() { format!("{price} per code") } else { String::new() },
+        price: price_of(&app.settings.rules.prices),
     };
     let mut response = show(&page)?;
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     Ok(response)
+}
+
+/// What a code costs; empty where codes are free.
+fn price_of(prices: &Prices) -> String {
+    let default = prices.default_price();
+    let within = |(least, most): (Money, Money), (_, price)| (least.min(price), most.max(price));
+    let (least, most) = prices.entries().fold((default, default), within);
+    match (least, most) {
+        (_, Money::ZERO) => String::new(),
+        (least, most) if least == most => format!("{most} per code"),
+        (least, most) => format!("{least} to {most} per code, by where it goes"),
+    }
 }
 
 #[derive(Template)]

@@ -2,6 +2,7 @@
 
 use super::example::curl_of;
 use super::form::{Form, Posted, local};
+use super::path::up;
 use super::requests::{Choice, PAGE};
 use super::shell::{Shell, show};
 use super::show::{At, at};
@@ -33,13 +34,11 @@ const COUNT_MAX: i64 = 100_000;
 const BODY_MAX: usize = 4_096;
 
 pub(super) fn router() -> Router<Arc<App>> {
-    // Where a form leads is also an address that a browser may ask for anew.
-    let back = || async { see_other("/reports") };
     Router::new()
         .route("/reports", get(page))
-        .route("/reports/again", get(back).post(again))
-        .route("/reports/recover", get(back).post(recover))
-        .route("/reports/check", get(back).post(check_signature))
+        .route("/reports/again", get(up).post(again))
+        .route("/reports/recover", get(up).post(recover))
+        .route("/reports/check", get(up).post(check_signature))
 }
 
 /// A state that the list can be narrowed down to.

@@ -2,7 +2,8 @@
 
 use super::confirm::ConfirmPage;
 use super::form::{Form, Posted};
-use super::path::Named;
+use super::operator::senders::REFUSED;
+use super::path::{Named, up};
 use super::shell::{Shell, show};
 use super::show::{At, at};
 use super::trouble::{Trouble, see_other};
@@ -14,7 +15,7 @@ use crate::store::console::senders::{SENDERS_MAX, SenderRow, prove, register, re
 use askama::Template;
 use axum::Router;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 use chappe_core::text::{ChannelName, Username};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +23,16 @@ use std::time::Duration;
 /// How often a customer may have the bot look within [`CHECKS_WITHIN`]: it has messages to send, and Telegram counts.
 const CHECKS_MAX: i64 = 10;
 const CHECKS_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// How long a customer is told that the operator refused a channel.
+const REFUSED_WITHIN: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How far back is looked for that, in entries of the audit log.
+const REFUSED_LOOK: i64 = 200;
 
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/senders", get(list).post(add))
         .route("/senders/{username}", get(one))
-        .route("/senders/{username}/check", post(check))
+        .route("/senders/{username}/check", get(up).post(check))
         .route("/senders/{username}/remove", get(remove_page).post(take_away))
 }
 
@@ -39,8 +44,16 @@ struct SendersPage {
     provable: bool,
     operator: bool,
     rows: Vec<Row>,
+    refused: Vec<Refused>,
     form: Form,
     proof: Option<Proof>,
+}
+
+/// A channel that the operator refused lately, and that is gone therefore.
+struct Refused {
+    /// Its name, with an `@`.
+    name: String,
+    at: At,
 }
 
 struct Row {
@@ -104,9 +117,25 @@ async fn show_list(seat: &Seat, form: Form, proof: Option<Proof>) -> Result<Resp
         provable: bots(seat.app()).next().is_some(),
         operator: seat.visit.session.person.operator,
         rows: senders.iter().map(row).collect(),
+        refused: refused(seat, &senders).await?,
         form,
         proof,
     })
+}
+
+/// The channels that the operator refused lately and that were not registered again: each once, the latest first.
+async fn refused(seat: &Seat, senders: &[SenderRow]) -> Result<Vec<Refused>, Trouble> {
+    let log = seat.app().pages.audit_log(Some(seat.member.customer), None, REFUSED_LOOK).await?;
+    let since = seat.visit.now - REFUSED_WITHIN;
+    let mut refused: Vec<Refused> = Vec::new();
+    for (_, entry) in log {
+        let there = senders.iter().any(|sender| entry.detail == format!("@{}", sender.username));
+        let told = refused.iter().any(|other| other.name == entry.detail);
+        if entry.action == REFUSED && entry.at >= since && !there && !told {
+            refused.push(Refused { name: entry.detail, at: at(entry.at) });
+        }
+    }
+    Ok(refused)
 }
 
 /// The bots that there are, with the names of their channels.
@@ -164,7 +193,9 @@ async fn add(Posted { visit, mut form }: Posted) -> Result<Response, Trouble> {
     };
     let entry = seat.entry("sender.create", format!("@{username}"));
     if seat.visit.change(register(&seat.member, &username, seat.visit.now).noted(&entry)).await? {
-        return Ok(see_other(&format!("/senders/{username}?said=sender-registered")));
+        let provable = bots(seat.app()).next().is_some();
+        let said = if provable { "sender-registered" } else { "sender-waits" };
+        return Ok(see_other(&format!("/senders/{username}?said={said}")));
     }
     let known = find(&seat, username.as_str()).await.is_ok();
     let why = match known {

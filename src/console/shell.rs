@@ -1,5 +1,6 @@
 //! What stands around every page behind the log-in: navigation, whose pages these are, and what the step before came to.
 
+use super::show::{At, at};
 use super::trouble::Trouble;
 use super::visit::{Act, Seat, Visit};
 use askama::Template;
@@ -21,6 +22,9 @@ pub(super) struct Shell {
     pub(super) dev: bool,
     pub(super) csrf: String,
     pub(super) here: String,
+    /// The moment of the page, after which "3 min ago" is reckoned: the clocks of browsers differ, and that of
+    /// `chappe dev` can be moved.
+    pub(super) now: At,
     pub(super) notice: Option<Notice>,
 }
 
@@ -72,6 +76,7 @@ const NOTICES: &[(&str, &str, &str)] = &[
     ("token-revoked", "good", "The token is revoked. Calls with it are refused from now on."),
     ("token-ended", "warn", "This token has ended already. Nothing was changed."),
     ("sender-registered", "good", "The channel is registered. Prove that it is yours."),
+    ("sender-waits", "good", "The channel is registered. The operator looks at it next."),
     ("sender-proven", "good", "The channel is proven to be yours. The operator looks at it next."),
     ("sender-removed", "good", "The channel is removed."),
     (
@@ -82,6 +87,13 @@ const NOTICES: &[(&str, &str, &str)] = &[
     ("sender-not-owner", "bad", "Whoever shared your number with the bot is not the owner of this channel."),
     ("sender-unseen", "bad", "The bot cannot see who runs this channel. Make it one of its administrators."),
     ("sender-no-answer", "bad", "Telegram gave no answer. Try again in a moment."),
+    ("sender-verified", "good", "Verified. Messages to everybody can come from this channel now."),
+    ("sender-withdrawn", "good", "Withdrawn. The channel waits for a word again."),
+    (
+        "sender-refused",
+        "good",
+        "Refused. The channel is off this list, and its customer is told. The audit log has it.",
+    ),
     ("sender-too-often", "warn", "That was too often. Try again in ten minutes."),
     ("sender-no-bot", "warn", "There is no bot here that could look."),
     (
@@ -197,6 +209,7 @@ impl Shell {
             dev: visit.app.settings.dev,
             csrf: visit.csrf(),
             here: visit.here.clone(),
+            now: at(visit.now),
             notice: visit.notice(),
         }
     }

@@ -3,6 +3,7 @@
 use super::form::{Form, Posted};
 use super::invitations::Invitation;
 use super::login::back_to;
+use super::path::up;
 use super::shell::show;
 use super::trouble::{Trouble, see_other};
 use super::visit::Visit;
@@ -13,7 +14,7 @@ use crate::store::console::sessions;
 use askama::Template;
 use axum::Router;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 use chappe_core::ledger::Kind;
 use chappe_core::{Command, Mode, Money};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ const NAMES_MAX: u32 = 20;
 const PLAY_MONEY_MICROS: i64 = 100_000_000;
 
 pub(super) fn router() -> Router<Arc<App>> {
-    Router::new().route("/welcome", get(page).post(answer)).route("/switch", post(switch))
+    Router::new().route("/welcome", get(page).post(answer)).route("/switch", get(up).post(switch))
 }
 
 #[derive(Template)]

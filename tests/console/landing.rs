@@ -2,6 +2,8 @@
 
 use crate::support::{ALICE, Browser, Request, Server};
 use chappe::store::console::people::Role;
+use chappe_core::Money;
+use chappe_core::price::Prices;
 
 const ANNA: &str = "+9996600011";
 const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -34,6 +36,29 @@ async fn a_browser_is_shown_how_to_begin() {
     anna.log_in(&server, ANNA).await;
     let page = anna.send(browser()).await;
     assert!(page.text().contains("href=\"/overview\">Go to the console"), "{}", page.text());
+    server.stop();
+}
+
+#[tokio::test]
+async fn what_a_code_costs_is_said_for_all_numbers() {
+    let list = |default: &str, others: &[(&str, &str)]| {
+        let price = |text: &str| text.parse::<Money>().unwrap();
+        let others = others.iter().map(|(prefix, text)| ((*prefix).to_owned(), price(text)));
+        Prices::new(price(default), others.collect()).unwrap()
+    };
+    for (prices, said) in [
+        (list("0.01", &[("39", "0.05"), ("49", "0.002")]), "0.002 to 0.05 per code, by where it goes."),
+        (list("0", &[("39", "0.05")]), "0 to 0.05 per code, by where it goes."),
+        (list("0.01", &[("39", "0.01")]), "0.01 per code."),
+    ] {
+        let server = Server::start(|setup| setup.settings.rules.prices = prices).await;
+        let page = server.call(&browser()).await;
+        assert!(page.text().contains(said), "{said}: {}", page.text());
+        server.stop();
+    }
+    let free = list("0", &[]);
+    let server = Server::start(|setup| setup.settings.rules.prices = free).await;
+    assert!(!server.call(&browser()).await.text().contains("Test accounts are free."));
     server.stop();
 }
 

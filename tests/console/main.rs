@@ -18,6 +18,7 @@ mod landing;
 mod login;
 mod operator;
 mod overview;
+mod reload;
 mod reports;
 mod requests;
 mod roles;

@@ -160,10 +160,23 @@ async fn senders_are_verified_refused_and_withdrawn() {
     for mode in [Mode::Live, Mode::Test] {
         assert_eq!(senders(mode).await, [(name.clone(), true)]);
     }
-    otto.submit("/operator/senders", &[("refuse", &named)]).await;
+    let page = otto.submit("/operator/senders", &[("refuse", &named)]).await;
+    assert!(page.text().contains("Withdrawn."), "{}", page.text());
     assert_eq!(senders(Mode::Live).await, [(name.clone(), false)], "withdrawn: it waits again");
-    otto.submit("/operator/senders", &[("refuse", &named)]).await;
+    let page = otto.submit("/operator/senders", &[("refuse", &named)]).await;
+    assert!(page.text().contains("Refused. The channel is off this list"), "{}", page.text());
     assert_eq!(senders(Mode::Test).await, []);
+    // Whom it concerns is told, until they register it again or a month has passed.
+    server.admit("alice", ANNA, Role::Owner).await;
+    let mut anna = Browser::new(&server);
+    anna.log_in(&server, ANNA).await;
+    let told = "The operator refused <b>@alice_news</b>";
+    assert!(anna.open("/senders").await.text().contains(told));
+    server.app.clock.advance(Duration::from_secs(30 * 24 * 3600));
+    anna.log_in(&server, ANNA).await;
+    otto.log_in(&server, OTTO).await;
+    assert!(!anna.open("/senders").await.text().contains(told), "a month later");
+    otto.open("/operator/senders").await;
     let page = otto.submit("/operator/senders", &[("verify", &named)]).await;
     assert!(page.text().contains("no longer there"), "{}", page.text());
     assert_eq!(otto.post("/operator/senders", &[("verify", "x")]).await.status, 400);
@@ -171,6 +184,33 @@ async fn senders_are_verified_refused_and_withdrawn() {
     for action in ["sender.verify", "sender.withdraw", "sender.refuse"] {
         assert!(log.text().contains(action), "{action}: {}", log.text());
     }
+    server.stop();
+}
+
+#[tokio::test]
+async fn in_the_log_of_everything_one_can_look_for_something() {
+    let server = Server::start(|_| {}).await;
+    server.admit("alice", ANNA, Role::Owner).await;
+    let mut otto = operator(&server).await;
+    let here = page_of(&server, "alice").await;
+    otto.open(&here).await;
+    let good = [("amount", "25.5"), ("reference", "INV-1"), ("reason", "paid by wire"), ("mode", "live")];
+    otto.submit(&format!("{here}/credit"), &good).await;
+    for (query, credit, log_in) in [
+        ("", true, true),
+        ("?what=account.", true, false),
+        ("?what=log", false, true),
+        ("?q=INV-1", true, false),
+        ("?q=nobody", false, false),
+    ] {
+        let page = otto.open(&format!("/operator/log{query}")).await;
+        let has = |action: &str| page.text().contains(&format!(">{action}</td>"));
+        assert_eq!((has("account.credit"), has("log-in")), (credit, log_in), "{query}");
+    }
+    let page = otto.open("/operator/log?what=account.").await;
+    assert!(page.text().contains(&format!("<a href=\"{here}\" data-row>alice</a>")), "{}", page.text());
+    let none = otto.open("/operator/log?q=nobody").await;
+    assert!(none.text().contains("No entry fits.") && none.text().contains("href=\"/operator/log\">Clear"));
     server.stop();
 }
 

@@ -21,12 +21,19 @@ function spoken(seconds) {
   return seconds < -5 ? `in ${Math.floor(far)} s` : "just now";
 }
 
+// Times are told by the server's clock: the browser's may be wrong, and that of a gateway for development moved.
+let ahead = 0; // of the browser's clock, in milliseconds
+function set(body) {
+  const now = Date.parse(body.dataset.now);
+  if (!Number.isNaN(now)) ahead = now - Date.now();
+}
+
 function tell(scope = document) {
   for (const time of scope.querySelectorAll("time[data-ago]")) {
     const at = Date.parse(time.dateTime);
     if (Number.isNaN(at)) continue;
     if (!time.title) time.title = time.textContent;
-    const text = spoken((Date.now() - at) / 1000) ?? time.dateTime.slice(0, 10);
+    const text = spoken((Date.now() + ahead - at) / 1000) ?? time.dateTime.slice(0, 10);
     if (time.textContent !== text) time.textContent = text;
   }
 }
@@ -178,10 +185,10 @@ async function look() {
     const answer = await fetch(location.href, {
       headers: { "X-Chappe-Live": "1" },
       cache: "no-store",
-      redirect: "manual",
     });
     // Logged out meanwhile: the page stays readable, and says so.
-    if (answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403) {
+    const out = answer.redirected && new URL(answer.url).pathname === "/login";
+    if (out || answer.status === 401 || answer.status === 403) {
       stop();
       link("lost", "logged out");
       warn("You are logged out. Load the page anew to go on.");
@@ -189,9 +196,12 @@ async function look() {
     }
     if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    set(page.body);
+    tell();
     const fresh = parts(page);
     const ids = (list) => list.map((part) => part.id).join();
     if (ids(fresh) !== ids(parts(document))) {
+      if (answer.redirected) return; // this page is an answer to a form, and cannot be asked for
       // The page has taken another shape, such as with the first code ever: then all of it is new.
       held = busy($("main"), page.getElementById("main"));
       if (held) return;
@@ -260,9 +270,12 @@ function connect() {
 
 // ---- start ----------------------------------------------------------------------------------------------------
 
+set(document.body);
 dress(document);
 document.querySelector("form[data-go-on]")?.requestSubmit(); // a step of long work: the next one by itself
 $("faults")?.focus();
+// An address that names a place on the page takes the focus from there once it is loaded.
+addEventListener("load", () => { if (document.activeElement === document.body) $("faults")?.focus(); });
 if (location.hash === "#q") $("q")?.focus();
 if (document.body.dataset.live && shown.size) {
   connect();

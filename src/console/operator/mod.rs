@@ -6,8 +6,9 @@ mod customer;
 mod log;
 mod prices;
 mod refund;
-mod senders;
+pub(super) mod senders;
 
+use super::path::up;
 use super::shell::Shell;
 use super::trouble::Trouble;
 use super::visit::Visit;
@@ -15,15 +16,15 @@ use crate::app::App;
 use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::routing::{get, post};
+use axum::routing::get;
 use std::sync::Arc;
 
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/operator", get(accounts::page))
         .route("/operator/accounts/{customer}", get(customer::page))
-        .route("/operator/accounts/{customer}/credit", post(customer::credit))
-        .route("/operator/accounts/{customer}/adjust", post(customer::adjust))
+        .route("/operator/accounts/{customer}/credit", get(up).post(customer::credit))
+        .route("/operator/accounts/{customer}/adjust", get(up).post(customer::adjust))
         .route("/operator/payments/{payment}/refund", get(refund::page).post(refund::give_back))
         .route("/operator/senders", get(senders::page).post(senders::judge))
         .route("/operator/channels", get(channels::page))

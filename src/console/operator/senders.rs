@@ -14,6 +14,8 @@ use askama::Template;
 use axum::response::Response;
 use chappe_core::text::Username;
 
+/// What the audit log says of a sender that was refused, whose row is gone.
+pub(in crate::console) const REFUSED: &str = "sender.refuse";
 /// How many senders the page shows: those that wait come first.
 const MOST: i64 = 500;
 
@@ -74,10 +76,10 @@ pub(super) async fn judge(Posted { visit, form }: Posted) -> Result<Response, Tr
     let Some(sender) = found.into_iter().find(|row| row.username == username.as_str()) else {
         return Ok(see_other("/operator/senders?said=gone"));
     };
-    let action = match (verify, sender.verified) {
-        (true, _) => "sender.verify",
-        (false, true) => "sender.withdraw",
-        (false, false) => "sender.refuse",
+    let (action, said) = match (verify, sender.verified) {
+        (true, _) => ("sender.verify", "sender-verified"),
+        (false, true) => ("sender.withdraw", "sender-withdrawn"),
+        (false, false) => (REFUSED, "sender-refused"),
     };
     let entry = Entry { customer: Some(customer), ..desk.0.entry(action, format!("@{}", username.as_str())) };
     desk.0.change(Change::default().noted(&entry)).await?;
@@ -90,5 +92,5 @@ pub(super) async fn judge(Posted { visit, form }: Posted) -> Result<Response, Tr
         };
         desk.app().engine.chore(chore).await?;
     }
-    Ok(see_other("/operator/senders?said=saved"))
+    Ok(see_other(&format!("/operator/senders?said={said}")))
 }

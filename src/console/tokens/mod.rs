@@ -7,6 +7,7 @@ mod terms;
 
 use super::example::base_url;
 use super::form::{Form, Posted};
+use super::path::up;
 use super::sandbox::{EXAMPLE_NUMBER, curl};
 use super::shell::{Shell, show};
 use super::show::{At, at};
@@ -21,7 +22,7 @@ use axum::Router;
 use axum::extract::RawQuery;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 use chappe_core::{AccountId, Mode, Time, TokenId};
 use ipnet::IpNet;
 use std::sync::Arc;
@@ -44,9 +45,9 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/tokens", get(list).post(create))
         .route("/tokens/new", get(new_page))
         .route("/tokens/{id}", get(page::page))
-        .route("/tokens/{id}/show", post(page::reveal))
-        .route("/tokens/{id}/ranges", post(page::limit))
-        .route("/tokens/{id}/name", post(page::rename))
+        .route("/tokens/{id}/show", get(up).post(page::reveal))
+        .route("/tokens/{id}/ranges", get(up).post(page::limit))
+        .route("/tokens/{id}/name", get(up).post(page::rename))
         .route("/tokens/{id}/rotate", get(replace::rotate_page).post(replace::rotate))
         .route("/tokens/{id}/revoke", get(replace::revoke_page).post(replace::revoke))
 }
