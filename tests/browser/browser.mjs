@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import test, { after } from "node:test";
 import { chromium } from "playwright-core";
 import { BASE_URL, phone } from "./gateway.mjs";
+import { keep } from "./html.mjs";
 
 const { host, hostname } = new URL(BASE_URL);
 
@@ -23,10 +24,12 @@ const browser = await chromium.launch({
 });
 after(() => browser.close());
 
-function watch(context) {
+function watch(context, elsewhere) {
   const complaints = [];
   context.on("request", (request) => {
-    if (new URL(request.url()).host !== host) complaints.push(`request to ${request.url()}`);
+    const url = new URL(request.url());
+    const known = url.host === host || url.protocol === "data:" || elsewhere.includes(url.origin);
+    if (!known) complaints.push(`request to ${request.url()}`);
   });
   // A violation of the Content-Security-Policy is told on the console, and so is an answer of 400 or above.
   context.on("console", (message) => {
@@ -40,12 +43,26 @@ function watch(context) {
   return complaints;
 }
 
-/** A test with an empty phone and a page of its own, which is not opened yet. `options` are those of the browser. */
-export function scenario(name, options, body) {
-  test(name, { timeout: 30_000 }, async () => {
+/** A test with an empty phone and a page of its own, which is not opened yet. `options` are those of the browser; `doubles`
+    are where it may go beside the gateway, and `timeout` is how long it may take. */
+export function scenario(name, { doubles = [], timeout = 30_000, ...options }, body) {
+  test(name, { timeout }, async () => {
     await phone("DELETE", "messages");
     const context = await browser.newContext({ baseURL: BASE_URL, ...options });
-    const complaints = watch(context);
+    const complaints = watch(context, doubles.map(({ origin }) => origin));
+    keep(context);
+    for (const { origin, visit } of doubles.filter(({ visit }) => visit)) {
+      // Their pages have addresses of the real ones, where nobody goes.
+      await context.route(`${origin}/**`, async (route) => {
+        const asked = route.request();
+        const { status = 200, type = "text/plain", body = "", to } = await visit({
+          url: asked.url(), method: asked.method(), body: asked.postData() ?? "",
+        });
+        // Whoever is sent on follows by themselves: what is put in for an answer leads nowhere.
+        const text = to ? `<!doctype html><meta http-equiv="refresh" content="0;url=${to}">` : body;
+        await route.fulfill({ status, contentType: to ? "text/html" : type, body: text });
+      });
+    }
     try {
       context.setDefaultTimeout(10_000);
       await body(await context.newPage(), complaints);

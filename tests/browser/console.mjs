@@ -6,8 +6,9 @@ import { BASE_URL, eventually } from "./gateway.mjs";
 /** The number that `chappe dev` knows: owner of the account `dev`, and who runs the gateway. */
 export const DEVELOPER = "+9996600001";
 
-// Each suite has numbers of its own.
-let last = process.argv[1].includes("pages") ? 7000 : 5000;
+// Each suite on the same gateway has numbers of its own.
+const SUITES = ["console", "pages", "flows", "live", "faults"];
+let last = 4500 + 500 * SUITES.findIndex((suite) => process.argv[1].endsWith(`/${suite}.test.mjs`));
 
 /** A number that nobody has used yet; codes to it arrive at once. */
 export const newNumber = () => `+999660${++last}`;

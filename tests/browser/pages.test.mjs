@@ -1,15 +1,10 @@
-// Every page of the console, empty and full, in both schemes: what automatic checks know of accessibility, what fits where,
-// and what the first load weighs. With SCREENSHOTS it takes the pictures of docs/console.
+// Every page of the console, empty and full. With SCREENSHOTS it takes the pictures of docs/console.
 
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
-import axe from "axe-core";
 import { scenario } from "./browser.mjs";
 import { logIn, newNumber, onboard } from "./console.mjs";
 import { fill } from "./gateway.mjs";
-
-const FIRST_LOAD_MAX = 100 * 1024;
-const { SCREENSHOTS } = process.env;
+import { calm, examine, visit } from "./look.mjs";
 
 /** The pages of a customer, with the name of their picture. */
 const CUSTOMER = [
@@ -38,51 +33,6 @@ const OPEN = [
   ["/reference", "reference"],
   ["/login", "log-in"],
 ];
-
-/** Looks at a page in both schemes, wide and narrow, and at twice the size. */
-async function examine(page, name, { status = 200 } = {}) {
-  // Evaluated by the debugger, which the page's policy does not bind.
-  await page.evaluate(axe.source);
-  for (const [colorScheme, width, zoom] of [
-    ["light", 1280, 1], ["light", 320, 1], ["light", 1280, 2], ["dark", 320, 1], ["dark", 1280, 1],
-  ]) {
-    const look = `${name} (${status}), ${colorScheme}, ${width} px, ${zoom * 100} %`;
-    await page.emulateMedia({ colorScheme });
-    // Zooming makes a page narrower and its letters larger: the same to it as a narrower window.
-    await page.setViewportSize({ width: width / zoom, height: Math.round(900 / zoom) });
-    const overhang = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    assert.ok(overhang <= 0, `${look}: the page is ${overhang} px too wide`);
-    if (zoom === 1) {
-      const { violations } = await page.evaluate(() => axe.run({ resultTypes: ["violations"] }));
-      const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`);
-      assert.deepEqual(found, [], look);
-    }
-    if (SCREENSHOTS && zoom === 1) {
-      await mkdir(SCREENSHOTS, { recursive: true });
-      await page.screenshot({ path: `${SCREENSHOTS}/${name}-${colorScheme}-${width}.png`, fullPage: width !== 320 });
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
-
-/** Opens a page and waits for what it loads; weighs the first load. */
-async function visit(page, path) {
-  const finished = [];
-  const note = (request) => finished.push(request);
-  page.on("requestfinished", note);
-  const answer = await page.goto(path);
-  await page.waitForLoadState("load");
-  page.off("requestfinished", note);
-  let weight = 0;
-  for (const request of finished) {
-    const { responseHeadersSize, responseBodySize } = await request.sizes();
-    weight += responseHeadersSize + responseBodySize;
-  }
-  assert.ok(weight <= FIRST_LOAD_MAX, `${path}: ${weight} bytes`);
-  return answer;
-}
-
-const calm = { reducedMotion: "reduce" };
 
 for (const [path, name] of OPEN) {
   scenario(`everybody can use ${path}`, calm, async (page) => {
@@ -164,14 +114,6 @@ scenario("everybody can use test mode", calm, async (page) => {
   await page.getByText("Test mode").waitFor({ state: "detached" });
 });
 
-scenario("what is not there says so", calm, async (page, complaints) => {
-  await logIn(page);
-  assert.equal((await visit(page, "/requests/999999999999999")).status(), 404);
-  await examine(page, "not-found", { status: 404 });
-  // The browser tells of the 404 on its console.
-  complaints.length = 0;
-});
-
 scenario("the keyboard alone gets everywhere, and is seen there", {}, async (page) => {
   await logIn(page);
   for (const [path] of [...CUSTOMER, ...OPERATOR]) {
@@ -182,6 +124,7 @@ scenario("the keyboard alone gets everywhere, and is seen there", {}, async (pag
       return [...stops].filter((stop) => seen(stop) && !stop.disabled && !stop.closest("dialog, details:not([open]) > :not(summary)")).length;
     });
     const met = new Set();
+    let last;
     for (let press = 0; press < all + 40; press += 1) {
       await page.keyboard.press("Tab");
       const stop = await page.evaluate(() => {
@@ -191,10 +134,12 @@ scenario("the keyboard alone gets everywhere, and is seen there", {}, async (pag
         const index = [...document.querySelectorAll("*")].indexOf(at);
         return { index, name: at.textContent.trim() || at.id, seen: outlineStyle !== "none" && parseFloat(outlineWidth) >= 1 };
       });
-      if (!stop || met.has(stop.index)) break;
+      // A date has several stops of its own.
+      if (!stop || (met.has(stop.index) && stop.index !== last)) break;
       assert.ok(stop.seen, `${path}: the focus on "${stop.name}" cannot be seen`);
       met.add(stop.index);
+      last = stop.index;
     }
-    assert.ok(met.size >= Math.min(all, 5), `${path}: ${met.size} of ${all} were met`);
+    assert.ok(met.size >= all - 1, `${path}: ${met.size} of ${all} were met`);
   }
 });
