@@ -4,6 +4,8 @@
 //! are, and async because a database may be a network away. Everything on disk that is secret is sealed on its way in and
 //! opened on its way out, here and nowhere else.
 
+#[cfg(feature = "simulation")]
+pub mod asked;
 mod audit;
 mod columns;
 pub mod console;
@@ -423,27 +425,6 @@ impl Reader {
         match self {
             Reader::Sqlite(reader) => reader.booking(reference),
             Reader::Postgres(reader) => reader.booking(reference).await,
-        }
-    }
-
-    /// Messages in the sandbox's inbox, newest first.
-    pub async fn sandbox_messages(
-        &self,
-        account: Option<AccountId>,
-        phone: Option<Phone>,
-        limit: usize,
-    ) -> Result<Vec<SandboxRow>, StoreError> {
-        match self {
-            Reader::Sqlite(reader) => reader.sandbox_messages(account, phone, limit),
-            Reader::Postgres(reader) => reader.sandbox_messages(account, phone, limit).await,
-        }
-    }
-
-    /// One message in the sandbox's inbox.
-    pub async fn sandbox_message(&self, request: RequestId) -> Result<Option<SandboxRow>, StoreError> {
-        match self {
-            Reader::Sqlite(reader) => reader.sandbox_message(request),
-            Reader::Postgres(reader) => reader.sandbox_message(request).await,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use chappe_core::text::{ChannelName, Username};
 use chappe_core::{
-    AccountId, Code, Delivery, Mode, Money, Phone, ReportId, Request, RequestId, Time, TokenId,
+    AccountId, Code, Delivery, Mode, Money, Phone, ReportId, RequestId, Time, TokenId,
 };
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -195,25 +195,6 @@ pub struct BackedUp {
     pub bytes: u64,
     /// How many checks it passed.
     pub checks: usize,
-}
-
-impl SandboxRow {
-    /// What the sandbox shows of a request; `None` once its code was wiped.
-    pub(super) fn of(request: Request) -> Option<SandboxRow> {
-        let message = request.message?;
-        let expires_at = message.ttl.map(|ttl| message.sent_at + ttl.duration());
-        Some(SandboxRow {
-            request: request.id,
-            account: request.account,
-            phone: request.phone,
-            code: message.code?,
-            sender: message.sender,
-            delivery: message.delivery,
-            hop: message.hop,
-            sent_at: message.sent_at,
-            expires_at,
-        })
-    }
 }
 
 /// A customer's account, for people.

@@ -57,6 +57,18 @@ impl Statement {
         Statement { text: format!("{how} {}", self.text), values: self.values.clone() }
     }
 
+    /// The statement without its values.
+    #[cfg(feature = "simulation")]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What stands for `$1`, `$2` and so on.
+    #[cfg(feature = "simulation")]
+    pub fn values(&self) -> &[Cell] {
+        &self.values
+    }
+
     /// The value of the next `$n`.
     pub fn with(mut self, value: impl Into<Cell>) -> Statement {
         self.values.push(value.into());

@@ -10,6 +10,7 @@ pub mod payments;
 pub mod people;
 pub mod reports;
 pub mod requests;
+pub mod sandbox;
 pub mod senders;
 pub mod sessions;
 pub mod statistics;

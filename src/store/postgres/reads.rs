@@ -1,13 +1,13 @@
 //! What workers, pages and people read.
 
 use super::error::{Nature, nature};
-use super::rows::{self, damaged, flag, get, open_phone, optional_time, parsed, request_id, time};
+use super::rows::{damaged, flag, get, open_phone, optional_time, parsed, request_id, time};
 use super::{Reader, StoreError};
 use crate::store::columns::allowed;
-use crate::store::records::{AccountRow, BookingRow, Busy, DueReport, RequestRow, SandboxRow, TokenRow};
+use crate::store::records::{AccountRow, BookingRow, Busy, DueReport, RequestRow, TokenRow};
 use crate::vault::{Purpose, Vault};
 use chappe_core::text::{ChannelName, Username};
-use chappe_core::{AccountId, Delivery, Mode, Money, Phone, ReportId, RequestId, Time, TokenId};
+use chappe_core::{AccountId, Delivery, Mode, Money, ReportId, RequestId, Time, TokenId};
 use std::collections::BTreeMap;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
@@ -174,37 +174,6 @@ impl Reader {
         }))
     }
 
-    /// See [`super::super::Reader::sandbox_messages`].
-    pub async fn sandbox_messages(
-        &self,
-        account: Option<AccountId>,
-        phone: Option<Phone>,
-        limit: usize,
-    ) -> Result<Vec<SandboxRow>, StoreError> {
-        let account = account.map(|account| account.0);
-        let key = phone.map(|phone| self.vault.phone_key(phone));
-        // A test on an optional parameter would keep the planner from using the index of the account.
-        let of_account = if account.is_some() { "account_id = $1" } else { "$1::bigint IS NULL" };
-        let to_phone = if key.is_some() { "phone_key = $2" } else { "$2::bigint IS NULL" };
-        let find = format!(
-            "SELECT {} FROM request WHERE {of_account} AND {to_phone}
-               AND channel = 'sandbox' AND code_sealed IS NOT NULL ORDER BY id DESC LIMIT $3",
-            rows::REQUEST
-        );
-        let found = self.query(&find, &[&account, &key, &bound(limit)]).await?;
-        found.iter().filter_map(|row| sandbox(&self.vault, row).transpose()).collect()
-    }
-
-    /// See [`super::super::Reader::sandbox_message`].
-    pub async fn sandbox_message(&self, request: RequestId) -> Result<Option<SandboxRow>, StoreError> {
-        let find = format!(
-            "SELECT {} FROM request WHERE id = $1 AND channel = 'sandbox' AND code_sealed IS NOT NULL",
-            rows::REQUEST
-        );
-        let found = self.query(&find, &[&request.number()]).await?;
-        found.first().map_or(Ok(None), |row| sandbox(&self.vault, row))
-    }
-
     /// See [`super::super::Reader::request`].
     pub async fn request(&self, request: RequestId) -> Result<Option<RequestRow>, StoreError> {
         let find =
@@ -268,9 +237,4 @@ fn account(
         created_at: time(row, 7)?,
         senders: senders.remove(&id).unwrap_or_default(),
     })
-}
-
-fn sandbox(vault: &Vault, row: &Row) -> Result<Option<SandboxRow>, StoreError> {
-    let request = rows::request(vault, row)?;
-    Ok(SandboxRow::of(request))
 }

@@ -18,6 +18,8 @@ impl Reader {
     /// See [`super::super::Reader::rows`].
     pub async fn rows(&self, statement: &Statement) -> Result<Vec<Row>, StoreError> {
         let found = self.query(&statement.text, &parameters(statement)).await?;
+        #[cfg(feature = "simulation")]
+        crate::store::asked::note(statement, 0);
         found.iter().map(cells).collect()
     }
 }

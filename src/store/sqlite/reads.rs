@@ -2,10 +2,10 @@
 
 use super::rows::{self, damaged, parsed};
 use super::{Reader, StoreError};
-use crate::store::records::{AccountRow, BookingRow, Busy, DueReport, RequestRow, SandboxRow, TokenRow};
+use crate::store::records::{AccountRow, BookingRow, Busy, DueReport, RequestRow, TokenRow};
 use crate::vault::{Purpose, Vault};
 use chappe_core::text::{ChannelName, Username};
-use chappe_core::{AccountId, Delivery, Mode, Money, Phone, ReportId, RequestId, Time, TokenId};
+use chappe_core::{AccountId, Delivery, Mode, Money, ReportId, RequestId, Time, TokenId};
 use rusqlite::{Connection, Row, params};
 use zeroize::Zeroizing;
 
@@ -127,42 +127,6 @@ impl Reader {
         }))
     }
 
-    /// See [`super::super::Reader::sandbox_messages`].
-    pub fn sandbox_messages(
-        &self,
-        account: Option<AccountId>,
-        phone: Option<Phone>,
-        limit: usize,
-    ) -> Result<Vec<SandboxRow>, StoreError> {
-        let key = phone.map(|phone| self.vault.phone_key(phone));
-        let connection = self.connection();
-        // A test on an optional parameter would keep SQLite from using the index of the account.
-        let of_account = if account.is_some() { "account_id = ?1" } else { "?1 IS NULL" };
-        let to_phone = if key.is_some() { "phone_key = ?2" } else { "?2 IS NULL" };
-        let mut find = connection.prepare_cached(&format!(
-            "SELECT {} FROM request WHERE {of_account} AND {to_phone}
-               AND channel = 'sandbox' AND code_sealed IS NOT NULL ORDER BY id DESC LIMIT ?3",
-            rows::REQUEST
-        ))?;
-        let mut found = find.query(params![account.map(|account| account.0), key, limit])?;
-        let mut messages = Vec::new();
-        while let Some(row) = found.next()? {
-            messages.extend(sandbox(&self.vault, row)?);
-        }
-        Ok(messages)
-    }
-
-    /// See [`super::super::Reader::sandbox_message`].
-    pub fn sandbox_message(&self, request: RequestId) -> Result<Option<SandboxRow>, StoreError> {
-        let connection = self.connection();
-        let mut find = connection.prepare_cached(&format!(
-            "SELECT {} FROM request WHERE id = ?1 AND channel = 'sandbox' AND code_sealed IS NOT NULL",
-            rows::REQUEST
-        ))?;
-        let mut found = find.query([request.number()])?;
-        found.next()?.map(|row| sandbox(&self.vault, row)).transpose().map(Option::flatten)
-    }
-
     /// See [`super::super::Reader::request`].
     pub fn request(&self, request: RequestId) -> Result<Option<RequestRow>, StoreError> {
         let connection = self.connection();
@@ -230,8 +194,4 @@ fn account(connection: &Connection, vault: &Vault, row: &Row<'_>) -> Result<Acco
         created_at: Time::from_micros(row.get(7)?),
         senders,
     })
-}
-
-fn sandbox(vault: &Vault, row: &Row<'_>) -> Result<Option<SandboxRow>, StoreError> {
-    Ok(SandboxRow::of(rows::request(vault, row)?))
 }

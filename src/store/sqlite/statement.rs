@@ -52,6 +52,12 @@ fn run(connection: &Connection, statement: &Statement) -> Result<(Vec<Row>, usiz
     while let Some(row) = found.next()? {
         rows.push(cells(row, columns)?);
     }
+    #[cfg(feature = "simulation")]
+    {
+        drop(found);
+        let steps = prepared.reset_status(rusqlite::StatementStatus::VmStep);
+        crate::store::asked::note(statement, i64::from(steps));
+    }
     Ok((rows, 0))
 }
 
