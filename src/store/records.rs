@@ -1,9 +1,7 @@
 //! What readers give: plain data, opened and parsed.
 
 use chappe_core::text::{ChannelName, Username};
-use chappe_core::{
-    AccountId, Code, Delivery, Mode, Money, Phone, ReportId, RequestId, Time, TokenId,
-};
+use chappe_core::{AccountId, Code, Delivery, Mode, Money, Phone, ReportId, RequestId, Time, TokenId};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -13,6 +13,8 @@ mod reference;
 
 mod admin;
 mod channels;
+#[cfg(feature = "simulation")]
+mod crowd;
 mod doubt;
 mod house;
 mod lives;
@@ -21,6 +23,8 @@ mod money;
 mod nodes;
 mod opening;
 mod people;
+#[cfg(feature = "simulation")]
+mod plans;
 mod proxy;
 mod races;
 mod reads;

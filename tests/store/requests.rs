@@ -1,10 +1,10 @@
 //! What people look for among requests and reports, and how a database finds it.
 
-use crate::house::{House, Place, channel, on_every_database};
+use crate::house::{House, channel, on_every_database};
 use crate::reference::{CODE, OTHER, Order, PHONE, WRONG, phone, to};
-use chappe::store::console::reports::{self, ReportLine, ReportSearch};
-use chappe::store::console::requests::{self, Found, ROWS_MAX, RequestLine, Search, Span, Status};
-use chappe::store::{Cell, Change, Row, Statement};
+use chappe::store::console::reports::{ReportLine, ReportSearch};
+use chappe::store::console::requests::{Found, ROWS_MAX, RequestLine, Search, Span, Status};
+use chappe::store::{Change, Statement};
 use chappe_core::command::Caller;
 use chappe_core::phone::Country;
 use chappe_core::report::{Attempt, State};
@@ -18,11 +18,10 @@ on_every_database! {
     a_story_is_whole_and_its_owners_alone,
     reports_are_found_by_state_and_receiver,
     lost_reports_are_found_the_oldest_first,
-    searches_go_through_an_index,
 }
 
 /// How far apart the ids of copies are: farther than those of a test's own requests reach.
-const APART: i64 = 1_000_003;
+pub(crate) const APART: i64 = 1_000_003;
 
 impl House {
     async fn found(&self, caller: Caller, search: &Search) -> Vec<RequestId> {
@@ -54,7 +53,7 @@ impl House {
     }
 
     /// Gives every request a report more, of which each fiftieth is lost.
-    async fn fill_reports(&mut self) {
+    pub(crate) async fn fill_reports(&mut self) {
         let put = Statement::new(
             "INSERT INTO report (request_id, seq, account_id, token_id, receiver, delivery, delivery_at, refunded, state,
                                  attempts, due_at, leased)
@@ -65,7 +64,7 @@ impl House {
     }
 
     /// Puts requests into the database that cost nothing and do nothing: copies of one that is there.
-    async fn fill(&mut self, like: RequestId, count: i64) {
+    pub(crate) async fn fill(&mut self, like: RequestId, count: i64) {
         let columns = "account_id, token_id, phone_key, phone_sealed, country, created_at, cost, refunded,
                        ability_checked, route, channel, reports, events, timeline, attempts, hop, open_hops";
         let put = Statement::new(format!(
@@ -75,22 +74,6 @@ impl House {
         ));
         let put = put.with(like.number()).with(count).with(APART);
         assert!(self.store.change(&Change::default().must(put)).await.unwrap());
-    }
-}
-
-impl House {
-    /// What the database would do, in its own words.
-    async fn plan(&self, statement: &Statement) -> String {
-        let (how, column) = match &self.place {
-            Place::Sqlite(_) => ("EXPLAIN QUERY PLAN", 3),
-            Place::Postgres(_) => ("EXPLAIN", 0),
-        };
-        let rows = self.reader.rows(&statement.explained(how)).await.unwrap();
-        let line = |row: &Row| match &row[column] {
-            Cell::Text(line) => format!("\n{line}"),
-            other => panic!("{other:?}"),
-        };
-        rows.iter().map(line).collect()
     }
 }
 
@@ -323,43 +306,4 @@ async fn lost_reports_are_found_the_oldest_first(mut house: House) {
     house.command(again).await.unwrap();
     assert_eq!(house.reader.count_lost(alice.account, requests[0], 100).await.unwrap(), 5);
     house.audit().await;
-}
-
-/// Whatever is asked, the rows that the database goes through are bounded by an index of the account.
-async fn searches_go_through_an_index(mut house: House) {
-    let (alice, bob) = (house.people.alice, house.people.bob);
-    let sent = house.send(alice, &Order { callback: true, ..to(PHONE) }).await.unwrap().request;
-    house.arrive(sent, &[ChannelEvent::Delivered, ChannelEvent::Read]).await;
-    let check = to(OTHER).check_command(alice, house.now, crate::house::fresh_id());
-    house.command(check).await.unwrap();
-    let like = house.found(alice, &Search::ALL).await[0];
-    house.fill(like, 3_000).await;
-    // A small customer beside a large one.
-    let check = to(OTHER).check_command(bob, house.now, crate::house::fresh_id());
-    house.command(check).await.unwrap();
-    let like = house.found(bob, &Search::ALL).await[0];
-    house.fill(like, 60_000).await;
-    house.fill_reports().await;
-    if let Place::Postgres(database) = &house.place {
-        database.run("VACUUM ANALYZE").await;
-    }
-    let search = |status, phone| Search { status, phone, ..Search::ALL };
-    let state = |state| ReportSearch { state: Some(state), ..ReportSearch::ALL };
-    let vault = house.reader.vault();
-    let statements = [
-        ("request_of_account", requests::find(vault, alice.account, &Search::ALL, 51)),
-        ("request_of_account", requests::find(vault, alice.account, &search(Some(Status::Read), None), 51)),
-        ("request_of_account", requests::find(vault, alice.account, &search(None, Some(phone(PHONE))), 51)),
-        ("request_of_account", requests::find_floor(alice.account, Span::ALL, ROWS_MAX)),
-        ("report_of_account", reports::find(alice.account, &ReportSearch::ALL, 51)),
-        ("report_of_account", reports::find(alice.account, &state(State::Acknowledged), 51)),
-        ("report_lost", reports::find(alice.account, &state(State::Lost), 51)),
-    ];
-    for (index, statement) in statements {
-        let plan = house.plan(&statement).await;
-        assert!(plan.contains(index), "{statement:?}: {plan}");
-        for whole in ["Seq Scan", "SCAN request", "SCAN report", "request_pkey"] {
-            assert!(!plan.contains(whole), "{statement:?}: {plan}");
-        }
-    }
 }

@@ -74,6 +74,12 @@ pub struct LowBalance {
     pub below: Money,
 }
 
+/// What finds movements of a kind of which there are few, in the words of the index that holds them alone: the kind stands
+/// in the text, so that a database sees at once whether it does.
+fn rare(kind: Kind) -> Option<String> {
+    (kind != Kind::Charge).then(|| format!("kind = '{}' AND kind <> 'charge'", kind.as_str()))
+}
+
 /// The columns that [`movement`] reads, in its order.
 const MOVEMENT: &str = "seq, kind, request_id, reference, reason, debit, amount, balance_after, at";
 
@@ -120,16 +126,24 @@ impl Reader {
             Side::Before(seq) => (first, last.min(seq), "DESC"),
             Side::After(seq) => (first.max(seq.saturating_add(1)), last, "ASC"),
         };
-        // The kind stands in the text, so that the index of what is rare can be used.
-        let of_kind = match kind {
-            None => String::new(),
-            Some(Kind::Charge) => " AND kind = 'charge'".to_owned(),
-            Some(other) => format!(" AND kind = '{}' AND kind <> 'charge'", other.as_str()),
+        let find = match kind.and_then(rare) {
+            // First their numbers alone, which an index of what is rare holds: SQLite takes it only if it holds all that
+            // is asked for.
+            Some(rare) => format!(
+                "SELECT {MOVEMENT} FROM (SELECT seq AS found FROM transfer
+                                         WHERE account_id = $1 AND seq >= $2 AND seq < $3 AND at >= $4 AND at < $5 AND {rare}
+                                         ORDER BY seq {order} LIMIT $6) AS rare
+                 JOIN transfer ON account_id = $1 AND seq = found ORDER BY seq {order}"
+            ),
+            None => {
+                let (of_account, before) = self.keyed("seq", order);
+                let of_kind = if kind.is_some() { " AND kind = 'charge'" } else { "" };
+                format!(
+                    "SELECT {MOVEMENT} FROM transfer WHERE {of_account} AND at >= $4 AND at < $5{of_kind}
+                     ORDER BY {before}seq {order} LIMIT $6"
+                )
+            }
         };
-        let find = format!(
-            "SELECT {MOVEMENT} FROM transfer WHERE account_id = $1 AND seq >= $2 AND seq < $3 AND at >= $4 AND at < $5
-             {of_kind} ORDER BY seq {order} LIMIT $6"
-        );
         let find = Statement::new(find)
             .with(account.0)
             .with(first)
@@ -171,8 +185,10 @@ impl Reader {
     /// What was paid in since a moment.
     pub async fn deposits(&self, account: AccountId, since: Time) -> Result<Money, StoreError> {
         let find = Statement::new(
-            "SELECT CAST(coalesce(sum(amount), 0) AS bigint) FROM transfer
-             WHERE account_id = $1 AND kind = 'deposit' AND kind <> 'charge' AND at >= $2",
+            "SELECT CAST(coalesce(sum(amount), 0) AS bigint)
+             FROM (SELECT seq AS found FROM transfer
+                   WHERE account_id = $1 AND kind = 'deposit' AND kind <> 'charge' AND at >= $2) AS rare
+             JOIN transfer ON account_id = $1 AND seq = found",
         );
         let found = self.rows(&find.with(account.0).with(since)).await?.pop();
         found.map_or(Ok(Money::ZERO), |row| Columns::of(row).money())

@@ -86,48 +86,47 @@ fn pattern(text: &str) -> String {
     format!("%{escaped}%")
 }
 
-/// What finds reports, `limit` at most.
-pub fn find(account: AccountId, search: &ReportSearch, limit: usize) -> Statement {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let Span { from, before } = search.span;
-    let mut values: Vec<Cell> = vec![account.0.into(), from.into(), before.into(), limit.into()];
-    let is_lost = search.state == Some(State::Lost);
-    let (mut place, mut kind) = (String::new(), String::new());
-    if let Some(before) = search.before {
-        values.extend([Cell::from(before.request.number()), Cell::from(i64::from(before.seq))]);
-        let (request, seq) = (values.len() - 1, values.len());
-        place = format!(" AND (request_id < ${request} OR seq < ${seq})");
-    }
-    if let Some(state) = search.state.filter(|_| !is_lost) {
-        values.push(state.as_str().into());
-        kind += &format!(" AND state = ${}", values.len());
-    }
-    if !search.receiver.is_empty() {
-        values.push(pattern(&search.receiver).into());
-        kind += &format!(" AND receiver LIKE ${} ESCAPE '!'", values.len());
-    }
-    let find = match is_lost {
-        // First their names alone, which an index of those that are lost holds: a database that must choose between two
-        // indexes for the whole rows may take the one of all reports.
-        true => {
-            let names = if search.receiver.is_empty() { limit } else { ROWS_MAX };
-            format!(
-                "SELECT {LINE} FROM (SELECT request_id AS lost_request, seq AS lost_seq FROM report
-                                     WHERE account_id = $1 AND state = 'lost' AND request_id >= $2 AND request_id < $3{place}
-                                     ORDER BY request_id DESC, seq DESC LIMIT {names}) AS lost
-                 JOIN report ON request_id = lost_request AND seq = lost_seq
-                 WHERE account_id = $1{kind} ORDER BY request_id DESC, seq DESC LIMIT $4"
-            )
-        }
-        false => format!(
-            "SELECT {LINE} FROM report WHERE account_id = $1 AND request_id >= $2 AND request_id < $3{place}{kind}
-             ORDER BY request_id DESC, seq DESC LIMIT $4"
-        ),
-    };
-    values.into_iter().fold(Statement::new(find), Statement::with)
-}
-
 impl Reader {
+    /// What finds reports, `limit` at most.
+    fn find_reports(&self, account: AccountId, search: &ReportSearch, limit: usize) -> Statement {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let Span { from, before } = search.span;
+        let mut values: Vec<Cell> = vec![account.0.into(), from.into(), before.into(), limit.into()];
+        let mut more = String::new();
+        if let Some(before) = search.before {
+            values.extend([Cell::from(before.request.number()), Cell::from(i64::from(before.seq))]);
+            let (request, seq) = (values.len() - 1, values.len());
+            more = format!(" AND (request_id < ${request} OR seq < ${seq})");
+        }
+        let is_lost = search.state == Some(State::Lost);
+        if let Some(state) = search.state.filter(|_| !is_lost) {
+            values.push(state.as_str().into());
+            more += &format!(" AND state = ${}", values.len());
+        }
+        if !search.receiver.is_empty() {
+            values.push(pattern(&search.receiver).into());
+            more += &format!(" AND receiver LIKE ${} ESCAPE '!'", values.len());
+        }
+        let find = match is_lost {
+            // First their names alone, for which an index of those that are lost holds whatever is asked: a database that
+            // must choose between two indexes for the whole rows may take the one of all reports.
+            true => format!(
+                "SELECT {LINE} FROM (SELECT request_id AS lost_request, seq AS lost_seq FROM report
+                                     WHERE account_id = $1 AND state = 'lost' AND request_id >= $2 AND request_id < $3{more}
+                                     ORDER BY request_id DESC, seq DESC LIMIT $4) AS lost
+                 JOIN report ON request_id = lost_request AND seq = lost_seq ORDER BY request_id DESC, seq DESC"
+            ),
+            false => {
+                let (of_account, first) = self.keyed("request_id", "DESC");
+                format!(
+                    "SELECT {LINE} FROM report WHERE {of_account}{more}
+                     ORDER BY {first}request_id DESC, seq DESC LIMIT $4"
+                )
+            }
+        };
+        values.into_iter().fold(Statement::new(find), Statement::with)
+    }
+
     /// Looks for reports of an account, those of the newest requests first.
     pub async fn reports(
         &self,
@@ -146,7 +145,7 @@ impl Reader {
         };
         within.span.from = floor.unwrap_or(within.span.from);
         // One more than is asked for: then there is a next page.
-        let found = self.rows(&find(account, &within, limit.saturating_add(1))).await?;
+        let found = self.rows(&self.find_reports(account, &within, limit.saturating_add(1))).await?;
         let is_full = found.len() > limit;
         let rows = found.into_iter().take(limit).map(line).collect::<Result<Vec<_>, _>>()?;
         Ok(Found {
@@ -167,11 +166,11 @@ impl Reader {
     }
 
     async fn floor_of_reports(&self, account: AccountId, span: Span) -> Result<Option<i64>, StoreError> {
-        let find = Statement::new(
-            "SELECT min(request_id), count(*) FROM
-                 (SELECT request_id FROM report WHERE account_id = $1 AND request_id >= $2
-                                                  AND request_id < $3 ORDER BY request_id DESC LIMIT $4) AS seen",
-        );
+        let (of_account, first) = self.keyed("request_id", "DESC");
+        let find = Statement::new(format!(
+            "SELECT min(request_id), count(*) FROM (SELECT request_id FROM report WHERE {of_account}
+                                                    ORDER BY {first}request_id DESC LIMIT $4) AS seen"
+        ));
         let find = find.with(account.0).with(span.from).with(span.before).with(ROWS_MAX);
         lowest_of_many(self.rows(&find).await?, ROWS_MAX)
     }

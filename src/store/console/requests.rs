@@ -265,36 +265,31 @@ pub struct TransferLine {
     pub balance_after: Money,
 }
 
-/// What finds requests, `limit` at most.
-pub fn find(vault: &Vault, account: AccountId, search: &Search, limit: usize) -> Statement {
-    let Span { from, before } = search.span;
-    let mut conditions = vec!["account_id = $1 AND id >= $2 AND id < $3".to_owned()];
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut values: Vec<Cell> = vec![account.0.into(), from.into(), before.into(), limit.into()];
-    let key = search.phone.map(|phone| Cell::from(vault.phone_key(phone)));
-    let country = search.country.map(|country| Cell::from(country.as_str()));
-    let channel = search.channel.as_ref().map(|channel| Cell::from(channel.as_str()));
-    for (column, value) in [("phone_key", key), ("country", country), ("channel", channel)] {
-        if let Some(value) = value {
-            values.push(value);
-            conditions.push(format!("{column} = ${}", values.len()));
-        }
-    }
-    conditions.extend(search.status.map(|status| status.condition().to_owned()));
-    let find =
-        format!("SELECT {LINE} FROM request WHERE {} ORDER BY id DESC LIMIT $4", conditions.join(" AND "));
-    values.into_iter().fold(Statement::new(find), Statement::with)
-}
-
-/// What finds the oldest of the `bound` newest requests of a span, and how many there are of these.
-pub fn find_floor(account: AccountId, span: Span, bound: i64) -> Statement {
-    let find =
-        "SELECT min(id), count(*) FROM (SELECT id FROM request WHERE account_id = $1 AND id >= $2 AND id < $3
-                                               ORDER BY id DESC LIMIT $4) AS seen";
-    Statement::new(find).with(account.0).with(span.from).with(span.before).with(bound)
-}
-
 impl Reader {
+    /// What finds requests, `limit` at most.
+    fn find_requests(&self, account: AccountId, search: &Search, limit: usize) -> Statement {
+        let Span { from, before } = search.span;
+        let (of_account, first) = self.keyed("id", "DESC");
+        let mut conditions = vec![of_account];
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut values: Vec<Cell> = vec![account.0.into(), from.into(), before.into(), limit.into()];
+        let key = search.phone.map(|phone| Cell::from(self.vault().phone_key(phone)));
+        let country = search.country.map(|country| Cell::from(country.as_str()));
+        let channel = search.channel.as_ref().map(|channel| Cell::from(channel.as_str()));
+        for (column, value) in [("phone_key", key), ("country", country), ("channel", channel)] {
+            if let Some(value) = value {
+                values.push(value);
+                conditions.push(format!("{column} = ${}", values.len()));
+            }
+        }
+        conditions.extend(search.status.map(|status| status.condition().to_owned()));
+        let find = format!(
+            "SELECT {LINE} FROM request WHERE {} ORDER BY {first}id DESC LIMIT $4",
+            conditions.join(" AND ")
+        );
+        values.into_iter().fold(Statement::new(find), Statement::with)
+    }
+
     /// Looks for requests of an account, the newest first.
     pub async fn requests(
         &self,
@@ -309,7 +304,7 @@ impl Reader {
         let mut within = search.clone();
         within.span.from = floor.unwrap_or(within.span.from);
         // One more than is asked for: then there is a next page.
-        let found = self.rows(&find(self.vault(), account, &within, limit.saturating_add(1))).await?;
+        let found = self.rows(&self.find_requests(account, &within, limit.saturating_add(1))).await?;
         let is_full = found.len() > limit;
         let rows = found.into_iter().take(limit).map(|row| line(self.vault(), &mut Columns::of(row)));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
@@ -322,7 +317,13 @@ impl Reader {
 
     /// The oldest of the `bound` newest requests of a span; `None` if there are no more than that.
     async fn floor(&self, account: AccountId, span: Span, bound: i64) -> Result<Option<i64>, StoreError> {
-        lowest_of_many(self.rows(&find_floor(account, span, bound)).await?, bound)
+        let (of_account, first) = self.keyed("id", "DESC");
+        let find = Statement::new(format!(
+            "SELECT min(id), count(*) FROM (SELECT id FROM request WHERE {of_account}
+                                            ORDER BY {first}id DESC LIMIT $4) AS seen"
+        ));
+        let find = find.with(account.0).with(span.from).with(span.before).with(bound);
+        lowest_of_many(self.rows(&find).await?, bound)
     }
 
     /// The countries and channels of an account's requests since a day (counted from 1970-01-01), each pair once.

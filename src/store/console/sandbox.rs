@@ -42,7 +42,8 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<SandboxRow>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let to_phone = |place| if phone.is_some() { format!(" AND phone_key = {place}") } else { String::new() };
+        let to_phone =
+            |place| if phone.is_some() { format!(" AND phone_key = {place}") } else { String::new() };
         let find = match account {
             Some(account) => Statement::new(format!(
                 "SELECT {MESSAGE} FROM request WHERE account_id = $2{} AND {IN_SANDBOX} ORDER BY id DESC LIMIT $1",

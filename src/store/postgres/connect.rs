@@ -33,7 +33,10 @@ const WRITER_SETTINGS: &str = "
 /// How many notifications may wait to be heard.
 const NOTIFICATIONS_MAX: usize = 256;
 
-const READER_SETTINGS: &str = "SET jit = off; SET statement_timeout = '10s';";
+/// The sessions of readers. What pages ask is planned for its values, each time: a plan for any values does not know whether
+/// a limit is 50 rows or all of them, and sorts an account's movements for one page.
+const READER_SETTINGS: &str =
+    "SET jit = off; SET plan_cache_mode = force_custom_plan; SET statement_timeout = '10s';";
 
 /// A connection of the writer.
 #[derive(Debug)]

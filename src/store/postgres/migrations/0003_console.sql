@@ -99,7 +99,7 @@ CREATE INDEX payment_of_account ON payment (account_id, created_at);
 CREATE UNIQUE INDEX payment_charge ON payment (provider, charge) WHERE charge IS NOT NULL;
 
 -- What is not a charge is rare among an account's transfers, and looked for.
-CREATE INDEX transfer_not_charged ON transfer (account_id, kind, seq) WHERE kind <> 'charge';
+CREATE INDEX transfer_not_charged ON transfer (account_id, kind, seq, at) WHERE kind <> 'charge';
 
 -- The requests of an account, newest last, and those to one number without a look at each row. It grows at its end and
 -- never changes, so that it costs a call next to nothing.
@@ -110,8 +110,8 @@ CREATE INDEX request_in_sandbox ON request (account_id, id, phone_key)
     WHERE channel = 'sandbox' AND code_sealed IS NOT NULL;
 -- The reports of an account in the same order, whatever became of them: a small customer's page must not go through
 -- those of all others.
-CREATE INDEX report_of_account ON report (account_id, request_id);
-CREATE INDEX report_lost ON report (account_id, state, request_id) WHERE state = 'lost';
+CREATE INDEX report_of_account ON report (account_id, request_id, seq);
+CREATE INDEX report_lost ON report (account_id, state, request_id, seq, receiver) WHERE state = 'lost';
 
 -- When the last attempt at a report ended, and how many milliseconds it took.
 ALTER TABLE report ADD COLUMN last_at BIGINT;
