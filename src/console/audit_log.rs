@@ -138,7 +138,9 @@ impl Filter {
 
     /// Looks for it: in what concerns a customer, or in everything.
     pub(super) async fn find(&self, app: &App, customer: Option<CustomerId>) -> Result<Found, StoreError> {
-        let limit = i64::try_from(LOOK).unwrap_or(i64::MAX).saturating_add(1);
+        // Without a filter, each entry fits.
+        let limit = if self.is_set() { LOOK } else { PAGE };
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
         Ok(look(self, app.pages.audit_log(customer, self.before, limit).await?))
     }
 }

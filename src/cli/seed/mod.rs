@@ -3,6 +3,8 @@
 //! Nothing is written past the rules: requests are sent, delivered, checked and reported as commands, in large batches, at
 //! moments that lie behind. So whatever the audit asks for holds by itself.
 
+mod people;
+
 use super::{Done, Place, block_on, carry_out};
 use crate::env::Random;
 use crate::numbering;
@@ -60,6 +62,9 @@ pub(crate) struct SeedArgs {
     /// Whose live account gets them
     #[arg(long, default_value = "dev", value_name = "CUSTOMER")]
     customer: String,
+    /// How many other customers there are, of whom nothing is known but their names
+    #[arg(long, default_value = "0", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..=10_000))]
+    customers: u32,
     #[command(flatten)]
     place: Place,
 }
@@ -83,7 +88,10 @@ pub(super) fn run(args: SeedArgs) -> Done {
         // Nobody serves it at the same time.
         admin.store.start_serving(now, rules.sends_per_phone.within).await?;
         let mut seed = Seed::new(&admin.store, token, &args, now)?;
-        let done = seed.sow(&mut admin.store, &rules, args.requests).await;
+        let mut done = seed.sow(&mut admin.store, &rules, args.requests).await;
+        if done.is_ok() {
+            done = people::settle_in(&mut admin.store, &admin.reader, &seed.random, &args, now).await;
+        }
         admin.store.settle().await?;
         done?;
         println!("{} requests over {} days, for {}", args.requests, args.days, args.customer);
