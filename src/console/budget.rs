@@ -1,9 +1,11 @@
 //! The budget: what there is, every movement with the balance after it, and when to be warned.
 
 use super::budget_csv;
+use super::chart::{Bars, Series};
 use super::example::curl_of;
 use super::form::{Form, Posted};
 use super::path::up;
+use super::period::{Chart, Span, date};
 use super::shell::{Shell, show};
 use super::show::{At, at};
 use super::trouble::{Trouble, see_other};
@@ -18,6 +20,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 use chappe_core::ledger::Kind;
+use chappe_core::statistics::Counters;
 use chappe_core::{Mode, Money, Time};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +52,8 @@ struct BudgetPage {
     shell: Shell,
     may_add: bool,
     stats: Vec<Stat>,
+    /// Spend over time; nothing where none was ever charged.
+    days: Option<Bars>,
     form: Form,
     alert: Form,
     kinds: Vec<Choice>,
@@ -196,6 +201,7 @@ async fn show_page(
         shell: seat.shell("/budget").await?,
         may_add: seat.may(Act::AddFunds).is_ok(),
         stats: stats(&seat).await?,
+        days: days(&seat).await?,
         kinds: KINDS.map(|(value, label)| Choice { value, label }).into(),
         filtered: ["kind", "from", "to"].iter().any(|name| !form.value(name).is_empty()),
         csv: address("/budget.csv", &form, None),
@@ -223,6 +229,27 @@ async fn stats(seat: &Seat) -> Result<Vec<Stat>, Trouble> {
         stat("Refunds", turnover.refunded, listed("refund"), "of these fees"),
         stat("Payments", pages.deposits(seat.account, since).await?, listed("deposit"), "30 days"),
     ])
+}
+
+/// What each day's requests were charged and not given back, with the day's fees behind each bar.
+const DAYS: Chart<'static> = Chart {
+    id: "days",
+    series: &[Series { class: "a", label: "Spent" }],
+    most: "Most was spent",
+    nothing: "Nothing was spent in these days.",
+    written: |micros| Money::from_micros(micros).to_string(),
+};
+
+async fn days(seat: &Seat) -> Result<Option<Bars>, Trouble> {
+    let today = seat.visit.now.day();
+    let span = Span { from: today - PERIOD_DAYS + 1, to: today };
+    let sums = seat.app().pages.sums(seat.account, span.from, span.to, span.to).await?;
+    let spent = |counters: &Counters| vec![counters.charged.micros() - counters.refunded.micros()];
+    let fees = |piece: Span| {
+        let day = |day| date(day, "%Y-%m-%d");
+        format!("/budget?kind=charge&from={}&to={}", day(piece.from), day(piece.to))
+    };
+    Ok((!sums.days.is_empty()).then(|| DAYS.draw(&sums, span, spent, fees)))
 }
 
 async fn csv(seat: Seat, RawQuery(query): RawQuery) -> Result<Response, Trouble> {

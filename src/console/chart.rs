@@ -2,8 +2,6 @@
 //!
 //! A chart is 1000 wide and 200 high, whatever its size on the page. The numbers behind it stand in a table beside it.
 
-use super::figure::grouped;
-
 /// How wide a drawing is.
 const WIDTH: i64 = 1_000;
 /// How high a drawing is.
@@ -76,6 +74,8 @@ pub(super) struct Bars {
 pub(super) struct Point {
     pub(super) href: String,
     pub(super) label: String,
+    /// What stands below the chart, if its label does.
+    pub(super) tick: String,
     /// A value for each series, none below zero.
     pub(super) values: Vec<i64>,
 }
@@ -144,15 +144,15 @@ pub(super) fn ticks(points: &[Point]) -> Vec<Label> {
     let last = points.len().saturating_sub(1);
     let count = points.len().min(TICKS_MAX);
     let at = |tick: usize| if count < 2 { 0 } else { (tick * last + (count - 1) / 2) / (count - 1) };
-    labels((0..count).filter_map(|tick| points.get(at(tick))).map(|point| &point.label))
+    labels((0..count).filter_map(|tick| points.get(at(tick))).map(|point| &point.tick))
 }
 
-/// The table behind a chart: the latest first.
-pub(super) fn table(points: &[Point]) -> Vec<TableRow> {
+/// The table behind a chart: the latest first, with each value as it is `written`.
+pub(super) fn table(points: &[Point], written: fn(i64) -> String) -> Vec<TableRow> {
     let row = |point: &Point| TableRow {
         href: point.href.clone(),
         label: point.label.clone(),
-        cells: labels(point.values.iter().map(|value| grouped(*value))),
+        cells: labels(point.values.iter().map(|value| written(*value))),
     };
     points.iter().rev().map(row).collect()
 }
@@ -170,12 +170,14 @@ pub(super) fn steps(shares: &[i64]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::figure::grouped;
 
     const SERIES: [Series; 2] =
         [Series { class: "a", label: "Sent" }, Series { class: "b", label: "Delivered" }];
 
     fn point(label: &str, values: &[i64]) -> Point {
-        Point { href: format!("/requests?on={label}"), label: label.to_owned(), values: values.to_vec() }
+        let (href, label, tick) = (format!("/requests?on={label}"), label.to_owned(), label.to_owned());
+        Point { href, label, tick, values: values.to_vec() }
     }
 
     fn drawn(points: &[Point]) -> Vec<Bar> {
@@ -208,7 +210,7 @@ mod tests {
     fn no_value_draws_nothing() {
         assert_eq!(drawn(&[]), []);
         assert_eq!(ticks(&[]), []);
-        assert_eq!(table(&[]), []);
+        assert_eq!(table(&[], grouped), []);
         assert_eq!(steps(&[]), Vec::<String>::new());
         assert_eq!(drawn(&[point("1", &[0, 0])])[0].layers, []);
     }
@@ -250,7 +252,7 @@ mod tests {
 
     #[test]
     fn the_table_begins_with_the_latest() {
-        let rows = table(&[point("1", &[1_000, 2]), point("2", &[3, 4])]);
+        let rows = table(&[point("1", &[1_000, 2]), point("2", &[3, 4])], grouped);
         assert_eq!((rows[0].label.as_str(), rows[1].label.as_str()), ("2", "1"));
         assert_eq!(rows[1].cells, labels(["1,000", "2"]));
     }

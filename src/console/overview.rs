@@ -1,11 +1,12 @@
 //! The overview: this period beside the one before, live and exact.
 
-use super::chart::{Bars, Point, Series, bars, edge, labels, steps, table, ticks};
+use super::chart::{Bars, Series, steps};
+use super::country;
 use super::example::curl_of;
 use super::figure::{Change, Liking, change, grouped, percent, permille, points};
 use super::form::Form;
+use super::period::{Chart, Span, date, total};
 use super::shell::{Shell, show};
-use super::show::utc;
 use super::trouble::Trouble;
 use super::visit::{Act, Seat};
 use crate::app::App;
@@ -16,8 +17,8 @@ use axum::extract::RawQuery;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
+use chappe_core::Money;
 use chappe_core::statistics::Counters;
-use chappe_core::{Money, Time};
 use std::sync::Arc;
 
 /// The periods, in days up to and with today.
@@ -96,35 +97,6 @@ struct PartRow {
     percent: i64,
 }
 
-/// Days, counted from 1970-01-01 in UTC; both ends are included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
-    from: i32,
-    to: i32,
-}
-
-impl Span {
-    fn holds(self, day: i32) -> bool {
-        (self.from..=self.to).contains(&day)
-    }
-
-    /// As many days right before.
-    fn before(self) -> Span {
-        Span { from: self.from - (self.to - self.from + 1), to: self.from - 1 }
-    }
-
-    fn in_words(self) -> String {
-        match self.from == self.to {
-            true => date(self.to, "%-d %B"),
-            false => format!("{} to {}", date(self.from, "%-d %B"), date(self.to, "%-d %B")),
-        }
-    }
-}
-
-fn date(day: i32, format: &str) -> String {
-    utc(Time::from_secs(i64::from(day) * 86_400), format)
-}
-
 /// Leads from a number to the requests that it counts, for those who may see them.
 #[derive(Clone, Copy, Debug)]
 struct Lists {
@@ -187,12 +159,6 @@ async fn page(seat: Seat, headers: HeaderMap, RawQuery(query): RawQuery) -> Resu
             })
         }],
     })
-}
-
-fn total(sums: &Sums, span: Span) -> Counters {
-    let mut total = Counters::default();
-    sums.days.iter().filter(|(day, _)| span.holds(*day)).for_each(|(_, counters)| total += *counters);
-    total
 }
 
 /// What was charged and not given back.
@@ -288,58 +254,31 @@ fn funnel(now: &Counters, before: &Counters, span: Span, lists: Lists) -> Vec<St
     funnel
 }
 
-fn days(sums: &Sums, span: Span, lists: Lists) -> Bars {
-    const SERIES: [Series; 3] = [
+/// Sent, delivered and verified over time.
+const DAYS: Chart<'static> = Chart {
+    id: "days",
+    series: &[
         Series { class: "a", label: "Sent" },
         Series { class: "b", label: "Delivered" },
         Series { class: "c", label: "Verified" },
-    ];
-    let of = |day: i32| {
-        let found = sums.days.binary_search_by_key(&day, |(day, _)| *day).ok();
-        found.and_then(|at| sums.days.get(at)).map(|(_, counters)| *counters).unwrap_or_default()
-    };
-    let point = |day: i32| {
-        let counters = of(day);
-        Point {
-            href: lists.of(Span { from: day, to: day }, &[("status", "message")]),
-            label: date(day, "%-d %b"),
-            values: vec![counters.sent, counters.delivered, counters.verified],
-        }
-    };
-    let drawn: Vec<Point> = (span.from..=span.to).map(point).collect();
-    let most = (span.from..=span.to).map(|day| (of(day).sent, day)).max().unwrap_or_default();
-    let top = edge(most.0);
-    let title = |point: &Point| {
-        let [sent, delivered, verified] = point.values.as_slice() else { return point.label.clone() };
-        let [sent, delivered, verified] = [sent, delivered, verified].map(|value| grouped(*value));
-        format!("{}: {sent} sent, {delivered} delivered, {verified} verified", point.label)
-    };
-    Bars {
-        id: "days",
-        title: "Day by day",
-        summary: match most.0 {
-            0 => "Nothing was sent in these days.".to_owned(),
-            sent => {
-                format!("Most were sent on {}: {}. Days are in UTC.", date(most.1, "%-d %B"), grouped(sent))
-            }
-        },
-        top: grouped(top),
-        ticks: ticks(&drawn),
-        bars: bars(&drawn, &SERIES, top, title),
-        series: SERIES.to_vec(),
-        head: labels(["Day", "Sent", "Delivered", "Verified"]),
-        rows: table(&drawn),
-    }
+    ],
+    most: "Most were sent",
+    nothing: "Nothing was sent in these days.",
+    written: grouped,
+};
+
+fn days(sums: &Sums, span: Span, lists: Lists) -> Bars {
+    let values = |counters: &Counters| vec![counters.sent, counters.delivered, counters.verified];
+    DAYS.draw(sums, span, values, |piece| lists.of(piece, &[("status", "message")]))
 }
 
 fn countries(mut rows: Vec<(String, Counters)>, now: &Counters, span: Span, lists: Lists, all: bool) -> Part {
     let hidden = if all { 0 } else { rows.len().saturating_sub(COUNTRIES_SHOWN) };
     rows.truncate(rows.len() - hidden);
     let named = part("countries", "Countries", "Country", &rows, now, |name| {
-        let label = if name == "ZZ" { "Unknown" } else { name };
-        (label.to_owned(), lists.of(span, &[("country", name)]))
+        (country::name(name).to_owned(), lists.of(span, &[("country", name)]))
     });
-    let length = span.to - span.from + 1;
+    let length = span.length();
     Part { more: hidden, more_href: format!("/overview?days={length}&countries=all"), ..named }
 }
 
@@ -394,14 +333,6 @@ mod tests {
         assert_eq!(left(0, &[spent(99, 100)]), "enough for less than a day");
         assert_eq!(left(100, &[spent(99, 100)]), "enough for about a day");
         assert_eq!(left(i64::MAX, &[spent(99, 1)]), "enough for more than two years");
-    }
-
-    #[test]
-    fn the_period_before_is_as_long_and_right_before() {
-        let span = Span { from: 71, to: 100 };
-        assert_eq!(span.before(), Span { from: 41, to: 70 });
-        assert_eq!(Span { from: 100, to: 100 }.before(), Span { from: 99, to: 99 });
-        assert_eq!(Span { from: 0, to: 1 }.in_words(), "1 January to 2 January");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One request: what happened to it and why, and what it cost.
 
+use super::country;
 use super::example::base_url;
 use super::reports::{answer, badge, latency};
 use super::requests::{masked, status, verified};
@@ -147,7 +148,7 @@ fn facts(seat: &Seat, story: &RequestStory) -> Vec<Fact> {
     let hops: Vec<&str> = story.route.iter().map(String::as_str).collect();
     let all = [
         ("Made", at(story.line.created_at).text),
-        ("Country", story.line.country.as_str().to_owned()),
+        ("Country", country::name(story.line.country.as_str()).to_owned()),
         ("Route", hops.join(", then ")),
         ("Sender", story.sender.as_ref().map(|name| format!("@{name}")).unwrap_or_default()),
         ("Time to deliver", story.ttl_s.map(|secs| format!("{secs} s")).unwrap_or_default()),

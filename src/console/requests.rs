@@ -1,5 +1,6 @@
 //! The log of requests: found by filters that live in the address, and the same as a file.
 
+use super::country;
 use super::csv;
 use super::example::curl_of;
 use super::form::Form;
@@ -91,7 +92,7 @@ impl RequestRow {
             id: line.id.to_string(),
             at: at(line.created_at),
             phone: masked(line.phone),
-            country: line.country.as_str().to_owned(),
+            country: country::name(line.country.as_str()).to_owned(),
             status: status(line),
             verified: verified(line, now),
             channel: line.channel.to_string(),
@@ -224,7 +225,7 @@ async fn page(seat: Seat, headers: HeaderMap, RawQuery(query): RawQuery) -> Resu
     show(&RequestsPage {
         shell: seat.shell("/requests").await?,
         statuses: all_and("Any", Status::ALL.map(|status| Choice::new(status.as_str(), label(status)))),
-        countries: all_and("Any", countries.into_iter().map(|code| Choice::new(code.clone(), code))),
+        countries: all_and("Any", by_name(countries)),
         channels: all_and("Any", channels.into_iter().map(|name| Choice::new(name.clone(), name))),
         filtered: FIELDS.iter().any(|name| !form.value(name).is_empty()),
         csv: address("/requests.csv", &form, &[]),
@@ -243,6 +244,13 @@ async fn page(seat: Seat, headers: HeaderMap, RawQuery(query): RawQuery) -> Resu
 
 pub(super) fn all_and(all: &str, choices: impl IntoIterator<Item = Choice>) -> Vec<Choice> {
     std::iter::once(Choice::new("", all)).chain(choices).collect()
+}
+
+/// Countries by their names, and in the order of these.
+fn by_name(codes: BTreeSet<String>) -> Vec<Choice> {
+    let named: BTreeSet<(String, String)> =
+        codes.into_iter().map(|code| (country::name(&code).to_owned(), code)).collect();
+    named.into_iter().map(|(name, code)| Choice::new(code, name)).collect()
 }
 
 /// The countries and the channels that can be chosen: those of late, and whatever is chosen already.

@@ -30,7 +30,8 @@ async fn book(server: &Server, amount: &str, reason: &str) {
 
 /// How many movements a page lists.
 fn listed(page: &Answer) -> usize {
-    page.text().matches("<tr><th scope=\"row\"").count()
+    let list = page.text().split_once("id=\"list\"").expect("a list").1;
+    list.matches("<tr><th scope=\"row\"").count()
 }
 
 /// Where the link with this relation leads.

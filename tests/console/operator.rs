@@ -223,7 +223,7 @@ async fn prices_limits_and_routes_are_shown_as_they_are() {
         assert!(page.text().contains(said), "{said}: {}", page.text());
     }
     let page = otto.open("/operator/prices?phone_number=%2B39+333+123+4567").await;
-    assert!(page.text().contains("(IT) costs 0.01, the price of all others"), "{}", page.text());
+    assert!(page.text().contains("(Italy) costs 0.01, the price of all others"), "{}", page.text());
     let page = otto.open("/operator/prices?phone_number=12").await;
     assert!(page.text().contains("Write the number with its country code"), "{}", page.text());
     let page = otto.open("/operator/channels").await;

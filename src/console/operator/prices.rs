@@ -2,6 +2,7 @@
 //! configuration.
 
 use super::{Desk, Pair};
+use crate::console::country as countries;
 use crate::console::form::Form;
 use crate::console::shell::{Shell, show};
 use crate::console::trouble::Trouble;
@@ -58,7 +59,10 @@ fn answer(desk: &Desk, asked: &mut Form) -> String {
     let (_, line) = desk.app().channels.routes().entry(phone);
     let through: Vec<String> = line.channels().iter().map(ToString::to_string).collect();
     let through = if through.is_empty() { "nothing".to_owned() } else { through.join(", then ") };
-    format!("A message to +{phone} ({}) costs {price}, {by}, and goes through {through}.", country.as_str())
+    format!(
+        "A message to +{phone} ({}) costs {price}, {by}, and goes through {through}.",
+        countries::name(country.as_str())
+    )
 }
 
 fn limits(rules: &Rules) -> Vec<Pair> {
