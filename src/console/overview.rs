@@ -26,8 +26,9 @@ const PERIODS: [(i32, &str); 4] = [(1, "Today"), (7, "7 days"), (30, "30 days"),
 const PERIOD_DEFAULT: i32 = 30;
 /// How many days before today say how fast money is spent.
 const PACE_DAYS: i32 = 7;
-/// How many countries are shown before somebody asks for all.
+/// How many countries are shown before somebody asks for more, and how many then at a time: no page weighs too much.
 const COUNTRIES_SHOWN: usize = 10;
+const COUNTRIES_PAGE: usize = 40;
 
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new().route("/overview", get(page))
@@ -153,11 +154,14 @@ async fn page(seat: Seat, headers: HeaderMap, RawQuery(query): RawQuery) -> Resu
         stats: stats(&now, &before, span, lists),
         funnel: funnel(&now, &before, span, lists),
         days: days(&sums, span, lists),
-        by: vec![countries(sums.countries, &now, span, lists, query.is_ticked("countries")), {
-            part("channels", "Channels", "Channel", &sums.channels, &now, |name| {
-                (name.to_owned(), lists.of(span, &[("channel", name)]))
-            })
-        }],
+        by: vec![
+            countries(sums.countries, &now, span, lists, query.value("countries").parse().unwrap_or(0)),
+            {
+                part("channels", "Channels", "Channel", &sums.channels, &now, |name| {
+                    (name.to_owned(), lists.of(span, &[("channel", name)]))
+                })
+            },
+        ],
     })
 }
 
@@ -272,14 +276,23 @@ fn days(sums: &Sums, span: Span, lists: Lists) -> Bars {
     DAYS.draw(sums, span, values, |piece| lists.of(piece, &[("status", "message")]))
 }
 
-fn countries(mut rows: Vec<(String, Counters)>, now: &Counters, span: Span, lists: Lists, all: bool) -> Part {
-    let hidden = if all { 0 } else { rows.len().saturating_sub(COUNTRIES_SHOWN) };
-    rows.truncate(rows.len() - hidden);
+/// Those most is sent to; from page 1 on, all of them, some at a time.
+fn countries(rows: Vec<(String, Counters)>, now: &Counters, span: Span, lists: Lists, page: usize) -> Part {
+    let (skipped, most) = match page {
+        0 => (0, COUNTRIES_SHOWN),
+        page => ((page - 1).saturating_mul(COUNTRIES_PAGE), COUNTRIES_PAGE),
+    };
+    let hidden = rows.len().saturating_sub(skipped.saturating_add(most));
+    let rows: Vec<_> = rows.into_iter().skip(skipped).take(most).collect();
     let named = part("countries", "Countries", "Country", &rows, now, |name| {
         (country::name(name).to_owned(), lists.of(span, &[("country", name)]))
     });
     let length = span.length();
-    Part { more: hidden, more_href: format!("/overview?days={length}&countries=all"), ..named }
+    Part {
+        more: hidden,
+        more_href: format!("/overview?days={length}&countries={}", page.saturating_add(1)),
+        ..named
+    }
 }
 
 fn part(

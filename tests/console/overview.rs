@@ -2,6 +2,8 @@
 
 use crate::support::{ALICE, BOB, Browser, Server};
 use chappe::store::console::people::Role;
+use chappe::store::{Change, Statement};
+use chappe_core::Mode;
 use serde_json::json;
 
 const ANNA: &str = "+9996600011";
@@ -122,5 +124,73 @@ async fn each_role_sees_what_it_is_for() {
     }
     let nobody = Browser::new(&server).get("/overview").await;
     assert_eq!((nobody.status, nobody.header("location")), (303, Some("/login?then=%2Foverview")));
+    server.stop();
+}
+
+/// What a page weighs at most when it is loaded for the first time, with all that it needs.
+const FIRST_LOAD_MAX: usize = 100 * 1024;
+/// What every page of the console needs: styles, scripts, and what these load.
+const NEEDED: [&str; 5] = [
+    "/assets/chappe.css",
+    "/assets/console.css",
+    "/assets/console.js",
+    "/assets/common.js",
+    "/assets/icon.svg",
+];
+
+/// Alice has sent to 240 countries through 6 channels, each day for half a year.
+async fn fill(server: &Server) {
+    let (account, today) = (server.account("alice", Mode::Live).await.id, server.app.clock.now().day());
+    let put = Statement::new(
+        "WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n < 43199)
+         INSERT INTO day SELECT $1, $2 - n % 180, 'C' || (n / 180), 'channel number ' || (n / 180 % 6),
+                                1234567, 1234567, 1234567, 1234567, 1234567, 0, 1234567, 98765432109, 12345678 FROM number",
+    );
+    let put = put.with(account.0).with(i64::from(today));
+    server.store().await.change(&Change::default().and(put)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_fullest_page_is_light() {
+    let server = Server::start(|_| {}).await;
+    server.admit("alice", ANNA, Role::Owner).await;
+    let mut anna = Browser::new(&server);
+    anna.log_in(&server, ANNA).await;
+    fill(&server).await;
+    let mut needed = 0;
+    for asset in NEEDED {
+        needed += anna.get(asset).await.text().len();
+    }
+    for (path, bars) in [
+        ("/overview?days=1", 1),
+        ("/overview?days=7", 7),
+        ("/overview?days=30", 30),
+        ("/overview?days=90", 13),
+        ("/overview?days=30&countries=1", 30),
+        ("/overview?days=30&countries=6", 30),
+        ("/overview?days=30&countries=18446744073709551615", 30),
+        ("/budget", 30),
+    ] {
+        let page = anna.open(path).await;
+        let text = page.text();
+        assert_eq!(text.matches("class=\"hit\"").count(), bars, "{path}");
+        let loads = text.matches(" src=\"").count() + text.matches("<link rel=\"").count();
+        assert!(loads <= NEEDED.len(), "{path} needs something that is not counted here");
+        let bytes = needed + text.len();
+        assert!(bytes <= FIRST_LOAD_MAX, "{path}: {bytes} bytes");
+    }
+    // Each of 240 countries is on one of six pages of 40.
+    let page = anna.open("/overview?days=30").await;
+    assert!(
+        page.text().contains("href=\"/overview?days=30&#38;countries=1#countries\">230 more</a>"),
+        "{}",
+        page.text()
+    );
+    let page = anna.open("/overview?days=30&countries=5").await;
+    assert!(page.text().contains("countries=6#countries\">40 more</a>"), "{}", page.text());
+    assert!(!anna.open("/overview?days=30&countries=6").await.text().contains(" more</a>"));
+    // The audit would miss the requests.
+    let undo = Statement::new("DELETE FROM day WHERE channel LIKE 'channel number %'");
+    server.store().await.change(&Change::default().and(undo)).await.unwrap();
     server.stop();
 }

@@ -100,6 +100,7 @@ async fn everything_is_asked(house: &House, known: &Known) {
     assert!(pages.person_of(known.phone).await.unwrap().is_some());
     assert!(pages.operators().await.unwrap().is_empty());
     assert_eq!(pages.memberships(known.person).await.unwrap().len(), 1);
+    assert!(pages.invitations(known.person).await.unwrap().is_empty());
     assert_eq!(pages.members(known.customer).await.unwrap().len(), 1);
     assert!(pages.customer(known.customer).await.unwrap().is_some());
     assert!(pages.customer_named(known.name).await.unwrap().is_some());
