@@ -27,7 +27,7 @@ const STEPS_PER_ROW: i64 = 12;
 /// A search through requests or reports of one account, each of which has to be looked at.
 const SEARCHED: i64 = ROWS_MAX + ROWS;
 /// All customers of a crowd with their accounts, looked at for several things.
-const HOUSE: i64 = 8 * CROWD;
+const HOUSE: i64 = 12 * CROWD;
 
 /// Who may go through more: how its text begins after its columns or what it holds, how many rows, and why that is bounded
 /// nevertheless.

@@ -99,11 +99,12 @@ impl Reader {
     /// What all customers together come to.
     pub async fn house_totals(&self, since_day: i32) -> Result<HouseTotals, StoreError> {
         let find = Statement::new(
-            "SELECT count(*), CAST(coalesce(sum(balance), 0) AS bigint),
-                 CAST(coalesce(sum((SELECT sum(sent) FROM day WHERE account_id = account.id AND day >= $1)), 0) AS bigint),
-                 CAST(coalesce(sum((SELECT sum(charged - refunded) FROM day
-                                    WHERE account_id = account.id AND day >= $1)), 0) AS bigint)
-             FROM account WHERE mode = 'live' AND customer_id IS NOT NULL",
+            "SELECT (SELECT count(*) FROM account WHERE mode = 'live' AND customer_id IS NOT NULL),
+                 (SELECT CAST(coalesce(sum(balance), 0) AS bigint) FROM account
+                  WHERE mode = 'live' AND customer_id IS NOT NULL),
+                 CAST(coalesce(sum(sent), 0) AS bigint), CAST(coalesce(sum(charged - refunded), 0) AS bigint)
+             FROM account JOIN day ON day.account_id = account.id AND day.day >= $1
+             WHERE account.mode = 'live' AND customer_id IS NOT NULL",
         );
         let Some(row) = self.rows(&find.with(i64::from(since_day))).await?.pop() else {
             return Ok(HouseTotals::default());
