@@ -21,7 +21,6 @@ use std::sync::Arc;
 const PAGE: usize = 50;
 /// How many entries a page looks through for those that are asked for. There is a way on from where it stopped.
 const LOOK: usize = 2_000;
-const PATH: &str = "/log";
 
 /// What can be looked for.
 const KINDS: [Choice; 9] = [
@@ -51,7 +50,7 @@ pub(super) const fn kind(value: &'static str, label: &'static str) -> Choice {
 }
 
 pub(super) fn router() -> Router<Arc<App>> {
-    Router::new().route(PATH, get(page))
+    Router::new().route("/log", get(page))
 }
 
 #[derive(Template)]
@@ -173,7 +172,7 @@ fn look(filter: &Filter, mut entries: Vec<(i64, Entry)>) -> Found {
 async fn page(seat: Seat, RawQuery(query): RawQuery) -> Result<Response, Trouble> {
     seat.may(Act::Manage)?;
     let form = Form::parse(query.unwrap_or_default().as_bytes());
-    let filter = Filter::of(&form, PATH, &KINDS);
+    let filter = Filter::of(&form, "/log", &KINDS);
     let found = filter.find(seat.app(), Some(seat.member.customer)).await?;
     let line = |(_, entry): (i64, Entry)| Line {
         at: at(entry.at),
@@ -183,7 +182,7 @@ async fn page(seat: Seat, RawQuery(query): RawQuery) -> Result<Response, Trouble
         address: entry.address,
     };
     show(&LogPage {
-        shell: seat.shell(PATH).await?,
+        shell: seat.shell("/log").await?,
         kinds: &KINDS,
         filtered: filter.is_set(),
         newer: filter.newer(),
@@ -212,7 +211,7 @@ mod tests {
     }
 
     fn filter(query: &str) -> Filter {
-        Filter::of(&Form::parse(query.as_bytes()), PATH, &KINDS)
+        Filter::of(&Form::parse(query.as_bytes()), "/log", &KINDS)
     }
 
     #[test]

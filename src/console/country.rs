@@ -11,7 +11,8 @@ pub(super) fn name(code: &str) -> &str {
         return "Unknown";
     }
     let named = |line: &'static str| line.split_once(' ').filter(|(of, _)| *of == code).map(|(_, name)| name);
-    NAMES.lines().find_map(named).unwrap_or(code)
+    let mut lines = NAMES.lines().filter(|line| !line.starts_with('#'));
+    lines.find_map(named).unwrap_or(code)
 }
 
 #[cfg(test)]

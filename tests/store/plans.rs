@@ -87,6 +87,7 @@ async fn everything_is_asked(house: &House, known: &Known) {
     assert!(pages.token_of(known.customer, known.caller.token).await.unwrap().is_some());
     assert_eq!(pages.token_with([9; 32]).await.unwrap(), None);
     assert!(pages.good_tokens(account, now).await.unwrap() > 50);
+    assert!(!pages.has_good_token(account, "nobody's", now).await.unwrap());
     assert_eq!(pages.senders(account).await.unwrap().len(), 1);
 
     assert_eq!(pages.audit_log(Some(known.customer), None, 50).await.unwrap().len(), 50);
@@ -100,6 +101,7 @@ async fn everything_is_asked(house: &House, known: &Known) {
     assert!(pages.person_of(known.phone).await.unwrap().is_some());
     assert!(pages.operators().await.unwrap().is_empty());
     assert_eq!(pages.memberships(known.person).await.unwrap().len(), 1);
+    assert!(pages.invitations(known.person).await.unwrap().is_empty());
     assert!(pages.invitations(known.person).await.unwrap().is_empty());
     assert_eq!(pages.members(known.customer).await.unwrap().len(), 1);
     assert!(pages.customer(known.customer).await.unwrap().is_some());
