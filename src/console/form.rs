@@ -58,6 +58,13 @@ impl Form {
         self.values.get(name).map_or("", String::as_str)
     }
 
+    /// What a field for a day holds; empty for what is no day, which such a field cannot show.
+    pub(super) fn day(&self, name: &str) -> &str {
+        let value = self.value(name);
+        let is_day = value.len() == 10 && value.parse::<jiff::civil::Date>().is_ok();
+        if is_day { value } else { "" }
+    }
+
     /// What is wrong with a field; empty for nothing.
     pub(super) fn error(&self, name: &str) -> &str {
         self.errors.iter().find(|fault| fault.name == name).map_or("", |fault| &fault.text)
@@ -139,4 +146,23 @@ impl FromRequest<Arc<App>> for Posted {
 async fn body(request: Request) -> Result<Form, Trouble> {
     let body = to_bytes(request.into_body(), FORM_MAX_BYTES).await.map_err(|_| Trouble::Invalid)?;
     Ok(Form::parse(&body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_for_a_day_shows_days_alone() {
+        for (typed, shown) in [
+            ("2026-11-23", "2026-11-23"),
+            ("2026-02-30", ""),
+            ("yesterday", ""),
+            ("2026-11-23T10:00", ""),
+            ("20261123", ""),
+            ("", ""),
+        ] {
+            assert_eq!(Form::filled([("from", typed.to_owned())]).day("from"), shown, "{typed}");
+        }
+    }
 }

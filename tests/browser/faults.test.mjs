@@ -118,9 +118,10 @@ scenario("everybody can use the pages in between", calm, async (page) => {
   await page.goto("/senders/between_news/remove");
   await examine(page, "sender-remove");
   await page.goto("/team");
-  await page.getByLabel("Phone number").fill(newNumber());
+  const colleague = newNumber();
+  await page.getByLabel("Phone number").fill(colleague);
   await page.getByLabel(/^finance/i).check();
-  await page.getByRole("button", { name: "Add" }).click();
+  await page.getByRole("button", { name: "Invite" }).click();
   await page.getByRole("cell", { name: "finance" }).waitFor();
   await page.getByRole("link", { name: /^Change role/ }).last().click();
   await page.getByRole("heading", { name: /^Role of/ }).waitFor();
@@ -135,6 +136,18 @@ scenario("everybody can use the pages in between", calm, async (page) => {
   await page.getByRole("main").getByRole("button").click();
   await page.locator(".notice.bad").waitFor();
   await examine(page, "last-owner");
+  await page.goto("/invitations");
+  await examine(page, "invitations-empty");
+  await page.context().clearCookies();
+  await logIn(page, colleague);
+  await page.getByRole("button", { name: /^Accept/ }).waitFor();
+  await examine(page, "welcome-invited");
+  await onboard(page, `Invited ${Date.now()}`);
+  await page.getByRole("link", { name: "See who it is" }).click();
+  await page.getByRole("button", { name: /^Decline/ }).waitFor();
+  await examine(page, "invitations");
+  await page.getByRole("button", { name: /^Decline/ }).click();
+  await page.getByText("You have declined.").waitFor();
   await page.goto("/login/link?key=used");
   await examine(page, "link");
 });
@@ -161,10 +174,12 @@ scenario("everybody can use what says no", calm, async (page, complaints) => {
   await page.goto("/team");
   await page.getByLabel("Phone number").fill(clerk);
   await page.getByLabel(/^finance/i).check();
-  await page.getByRole("button", { name: "Add" }).click();
+  await page.getByRole("button", { name: "Invite" }).click();
   await page.getByRole("cell", { name: "finance" }).waitFor();
   await page.context().clearCookies();
   await logIn(page, clerk);
+  await page.getByRole("button", { name: /^Accept/ }).click();
+  await page.getByText("You belong to the team now.").waitFor();
   assert.equal((await page.goto("/tokens")).status(), 403);
   await examine(page, "forbidden", { status: 403 });
 

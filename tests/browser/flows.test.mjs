@@ -144,7 +144,10 @@ const FLOWS = {
 
   "senders and the team": async (hand) => {
     const { page } = hand;
-    await arrive(hand, "Together");
+    const owner = newNumber();
+    const company = named(hand, "Together");
+    await logIn(page, owner);
+    await onboard(page, company);
     await page.goto("/senders");
     await hand.fill(page.getByLabel("Username"), "x");
     await hand.send(button(page, "Register"));
@@ -160,8 +163,8 @@ const FLOWS = {
     const colleague = newNumber();
     await hand.fill(page.getByLabel("Phone number"), colleague);
     await hand.choose(page.getByLabel(/^developer/i));
-    await hand.send(button(page, "Add"));
-    await notice(page, "They belong to the team now");
+    await hand.send(button(page, "Invite"));
+    await notice(page, "They are asked as soon as they log in");
     await hand.follow(page.getByRole("link", { name: /^Change role/ }).last());
     await hand.choose(page.getByLabel(/^finance/i));
     await hand.send(button(page, "Save"));
@@ -173,6 +176,16 @@ const FLOWS = {
     await hand.fill(page.getByLabel("Person, address or detail"), "together_news");
     await hand.send(button(page, "Search"));
     await page.getByText("sender.remove").waitFor();
+
+    await page.goto("/team");
+    await page.getByLabel("Phone number").fill(colleague);
+    await page.getByLabel(/^developer/i).check();
+    await button(page, "Invite").click();
+    await notice(page, "They are asked as soon as they log in");
+    await page.context().clearCookies();
+    await logIn(page, colleague);
+    await hand.send(page.getByRole("button", { name: `Accept what ${company} asks` }));
+    await notice(page, "You belong to the team now.");
   },
 
   "money, and play money": async (hand) => {

@@ -159,3 +159,12 @@ scenario("menus close, rows are links, and a click too many is none", {}, async 
   await page.getByText("Saved.").waitFor();
   assert.equal(posts, 1);
 });
+
+scenario("the reference copies a line, and not all that is said of a method", { permissions: ["clipboard-read", "clipboard-write"] }, async (page) => {
+  await page.goto("/reference");
+  await page.locator("#getBalance").getByRole("button", { name: "Copy command" }).click();
+  const copied = await eventually("a copy", () => page.evaluate(() => navigator.clipboard.readText()));
+  assert.match(copied, /^curl \S+\/getBalance/);
+  await page.goto("/reference#getBalance");
+  await page.locator("section#getBalance").waitFor();
+});
