@@ -264,12 +264,12 @@ fn literal(cell: &Cell) -> String {
 
 /// How many rows of tables are read for a plan: those that it goes on with, and those that it leaves.
 fn gone_through(node: &Value) -> i64 {
-    let number = |name: &str| node[name].as_f64().unwrap_or(0.0);
-    let of_table = node.get("Relation Name").is_some();
-    let removed = number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
+    // Newer servers tell the mean of several loops with a point in it.
     #[allow(clippy::cast_possible_truncation)] // Far below.
-    let here =
-        if of_table { ((number("Actual Rows") + removed) * number("Actual Loops")).ceil() as i64 } else { 0 };
-    let below = node["Plans"].as_array().map_or(0, |plans| plans.iter().map(gone_through).sum());
+    let number = |name: &str| node[name].as_f64().unwrap_or_default().ceil() as i64;
+    let rows = ["Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck"].map(number);
+    let of_table = node.get("Relation Name").is_some();
+    let here = if of_table { rows.iter().sum::<i64>() * number("Actual Loops") } else { 0 };
+    let below: i64 = node["Plans"].as_array().map_or(0, |plans| plans.iter().map(gone_through).sum());
     here + below
 }

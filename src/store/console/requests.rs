@@ -15,7 +15,7 @@ use chappe_core::{AccountId, Delivery, Money, Phone, RequestId, Time, TokenId, V
 /// How many requests one search reads, where each has to be looked at.
 pub const ROWS_MAX: i64 = 10_000;
 /// How many requests one search for a number goes through, which are entries of an index.
-pub const NUMBERS_MAX: i64 = 100_000;
+pub const NUMBERS_MAX: i64 = 40_000;
 
 /// What people call the state of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
