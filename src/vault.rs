@@ -5,8 +5,7 @@
 //! * A code is compared by a keyed digest and kept sealed only until a channel has it.
 //! * A phone number is kept sealed, with a keyed digest for look-up.
 
-use aes_gcm_siv::aead::{Aead, Payload};
-use aes_gcm_siv::{Aes256GcmSiv, Nonce};
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
 use chappe_core::hex::{from_hex, to_hex};
 use chappe_core::text::ChannelName;
 use chappe_core::{CodeMac, Phone, RequestId};
@@ -14,6 +13,7 @@ use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// What a sealed value is: each kind has a key of its own, so a value put in another column does not open.
@@ -55,7 +55,12 @@ pub struct CallbackKey(Hmac<Sha256>);
 /// A key for what is handed to somebody outside, sealed, and has to be known again when it comes back. It opens nothing
 /// that the database holds, so whoever has to seal such a thing need not be given the [`Vault`].
 #[derive(Clone)]
-pub struct Sealer(Aes256GcmSiv);
+pub struct Sealer(Cipher);
+
+/// AES-256-GCM-SIV under one key. *Less safe* is the library's word for a caller who chooses the nonces; this cipher
+/// stays safe should one come twice.
+#[derive(Clone)]
+struct Cipher(Arc<LessSafeKey>);
 
 /// All keys in use.
 #[derive(Clone)]
@@ -66,7 +71,7 @@ pub struct Vault {
     idempotency: Hmac<Sha256>,
     session: Hmac<Sha256>,
     callback: CallbackKey,
-    seals: [Aes256GcmSiv; 6],
+    seals: [Cipher; 6],
     button: Sealer,
     login: Sealer,
     check: [u8; 8],
@@ -109,7 +114,7 @@ impl Vault {
     pub fn new(master: &MasterKey) -> Vault {
         let hkdf = Hkdf::<Sha256>::new(Some(b"chappe v1"), master.0.as_slice());
         let mac = |label: &str| keyed(expand::<32>(&hkdf, label).as_slice());
-        let seal = |label: &str| Aes256GcmSiv::new(&(*expand::<32>(&hkdf, label)).into());
+        let seal = |label: &str| Cipher::new(&expand(&hkdf, label));
         let check = *expand::<8>(&hkdf, "check value");
         Vault {
             token: mac("token digest"),
@@ -174,13 +179,12 @@ impl Vault {
 
     /// Seals a value for a row. The nonce is the row's id: AES-GCM-SIV stays safe should one row ever be sealed twice.
     pub fn seal(&self, purpose: Purpose, row: i64, plain: &[u8]) -> Vec<u8> {
-        // Fails only for values of many gigabytes.
-        self.cipher(purpose).encrypt(&nonce(row), plain).unwrap_or_default()
+        self.cipher(purpose).seal(nonce(row), &[], plain)
     }
 
     /// Opens a value of a row.
     pub fn open(&self, purpose: Purpose, row: i64, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
-        self.cipher(purpose).decrypt(&nonce(row), sealed).map(Zeroizing::new).map_err(|_| Unsealable)
+        self.cipher(purpose).open(nonce(row), &[], sealed)
     }
 
     /// The key for the addresses that providers call back.
@@ -198,7 +202,7 @@ impl Vault {
         self.login.clone()
     }
 
-    fn cipher(&self, purpose: Purpose) -> &Aes256GcmSiv {
+    fn cipher(&self, purpose: Purpose) -> &Cipher {
         let [token, code, phone, own_number, subscriber, person] = &self.seals;
         match purpose {
             Purpose::Token => token,
@@ -241,12 +245,11 @@ impl fmt::Debug for CallbackKey {
 
 impl Sealer {
     /// How much longer a sealed value is than the plain one, in bytes.
-    pub const OVERHEAD_BYTES: usize = 16;
+    pub const OVERHEAD_BYTES: usize = Cipher::TAG_BYTES;
 
     /// Seals a value of a request, for one `place`: it does not open in another.
     pub fn seal(&self, request: RequestId, place: &[u8], plain: &[u8]) -> Vec<u8> {
-        // Fails only for values of many gigabytes.
-        self.0.encrypt(&nonce(request.number()), Payload { msg: plain, aad: place }).unwrap_or_default()
+        self.0.seal(nonce(request.number()), place, plain)
     }
 
     /// Opens a value of a request, in the place that it was sealed for.
@@ -256,23 +259,19 @@ impl Sealer {
         place: &[u8],
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
-        let payload = Payload { msg: sealed, aad: place };
-        self.0.decrypt(&nonce(request.number()), payload).map(Zeroizing::new).map_err(|_| Unsealable)
+        self.0.open(nonce(request.number()), place, sealed)
     }
 
     /// Seals a value that belongs to no request, for one `place`. `drawn` is random and for this value alone; it is put
     /// before what was sealed.
     pub fn seal_drawn(&self, drawn: [u8; 12], place: &[u8], plain: &[u8]) -> Vec<u8> {
-        // Fails only for values of many gigabytes.
-        let sealed = self.0.encrypt(&drawn.into(), Payload { msg: plain, aad: place }).unwrap_or_default();
-        [&drawn[..], &sealed].concat()
+        [&drawn[..], &self.0.seal(drawn, place, plain)].concat()
     }
 
     /// Opens a value that belongs to no request, in the place that it was sealed for.
     pub fn open_drawn(&self, place: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
         let (drawn, sealed) = sealed.split_first_chunk::<12>().ok_or(Unsealable)?;
-        let payload = Payload { msg: sealed, aad: place };
-        self.0.decrypt(&(*drawn).into(), payload).map(Zeroizing::new).map_err(|_| Unsealable)
+        self.0.open(*drawn, place, sealed)
     }
 }
 
@@ -282,8 +281,43 @@ impl fmt::Debug for Sealer {
     }
 }
 
-fn nonce(row: i64) -> Nonce {
-    let mut nonce = Nonce::default();
+impl Cipher {
+    /// How much longer a sealed value is than the plain one, in bytes.
+    const TAG_BYTES: usize = 16;
+
+    #[allow(clippy::expect_used)]
+    fn new(key: &[u8; 32]) -> Cipher {
+        let key = UnboundKey::new(&AES_256_GCM_SIV, key).expect("32 bytes are a key of AES-256");
+        Cipher(Arc::new(LessSafeKey::new(key)))
+    }
+
+    fn seal(&self, nonce: [u8; 12], place: &[u8], plain: &[u8]) -> Vec<u8> {
+        let mut sealed = Vec::with_capacity(plain.len() + Cipher::TAG_BYTES);
+        sealed.extend_from_slice(plain);
+        // Fails only for values of many gigabytes.
+        let done = self.0.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(place),
+            &mut sealed,
+        );
+        done.map_or(Vec::new(), |()| sealed)
+    }
+
+    fn open(&self, nonce: [u8; 12], place: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
+        let mut opened = Zeroizing::new(sealed.to_vec());
+        let plain = self
+            .0
+            .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(place), &mut opened)
+            .map_err(|_| Unsealable)?;
+        let length = plain.len();
+        opened.truncate(length);
+        Ok(opened)
+    }
+}
+
+/// The row's id, and zeros.
+fn nonce(row: i64) -> [u8; 12] {
+    let mut nonce = [0; 12];
     for (to, from) in nonce.iter_mut().zip(row.to_be_bytes()) {
         *to = from;
     }
@@ -328,6 +362,22 @@ mod tests {
         tampered[0] ^= 1;
         assert!(one.open(Purpose::Code, 7, &tampered).is_err());
         assert!(one.open(Purpose::Code, 7, b"").is_err());
+    }
+
+    /// A database that an older version wrote must open with every later one.
+    #[test]
+    fn what_was_once_sealed_opens_for_ever() {
+        let (vault, request) = (vault(1), RequestId::parse("222370177540343").unwrap());
+        let code = vault.seal(Purpose::Code, request.number(), b"123456");
+        assert_eq!(to_hex(&code), "bab0814c1d5e3332ac6b4e8cf533d3ebd633eb46487b");
+        let phone = vault.seal(Purpose::Phone, request.number(), &391_234_567_890_u64.to_be_bytes());
+        assert_eq!(to_hex(&phone), "68d948de7a30d7ca035ed8fc089b7ad61d57ba9d6a1ede50");
+        let token = vault.seal(Purpose::Token, 7, b"chappe_live_0123456789abcdef0123456789abcdef");
+        let expected = "45da0b4d8fa11158374952b5e2e9aaeb495d0f720b41fd990b1957fe9e97f19672c7bb1f9bfacf4293fc73acbb54046c\
+                        0e4f1a1c6ddcea10f6ea3ea0";
+        assert_eq!(to_hex(&token), expected);
+        let button = vault.button_sealer().seal(request, b"chat 1", b"123456");
+        assert_eq!(to_hex(&button), "89547423548fa5d644fdd83dc3af3f6487d17651afd5");
     }
 
     #[test]
