@@ -34,6 +34,12 @@ export async function logIn(page, number = DEVELOPER, path = "/login") {
   await page.waitForURL((url) => !url.pathname.startsWith("/login"));
 }
 
+/** Makes nobody of whoever is there; first they leave, since a page that is live notices. */
+export async function forget(page) {
+  await page.goto("about:blank");
+  await page.context().clearCookies();
+}
+
 /** Opens an account on the first visit. */
 export async function onboard(page, company) {
   assert.equal(new URL(page.url()).pathname, "/welcome");

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { scenario } from "./browser.mjs";
-import { advance, callWith, live, logIn, newNumber, onboard } from "./console.mjs";
+import { advance, callWith, forget, live, logIn, newNumber, onboard } from "./console.mjs";
 import { PRICE, eventually } from "./gateway.mjs";
 
 const run = promisify(execFile);
@@ -144,7 +144,7 @@ scenario("a team has roles", {}, async (page) => {
   await page.getByRole("link", { name: "Audit log" }).first().click();
   await page.getByText("member.invite").first().waitFor();
 
-  await page.context().clearCookies();
+  await forget(page);
   await logIn(page, colleague);
   await page.getByRole("button", { name: "Accept what Roles & Co asks" }).click();
   await page.getByText("You belong to the team now.").waitFor();

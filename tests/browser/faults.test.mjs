@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { scenario } from "./browser.mjs";
-import { advance, codeOf, logIn, newNumber, onboard } from "./console.mjs";
+import { advance, codeOf, forget, logIn, newNumber, onboard } from "./console.mjs";
 import { calm, examine } from "./look.mjs";
 
 /** Sends a form with these values, past what the browser itself would refuse. */
@@ -138,7 +138,7 @@ scenario("everybody can use the pages in between", calm, async (page) => {
   await examine(page, "last-owner");
   await page.goto("/invitations");
   await examine(page, "invitations-empty");
-  await page.context().clearCookies();
+  await forget(page);
   await logIn(page, colleague);
   await page.getByRole("button", { name: /^Accept/ }).waitFor();
   await examine(page, "welcome-invited");
@@ -176,14 +176,14 @@ scenario("everybody can use what says no", calm, async (page, complaints) => {
   await page.getByLabel(/^finance/i).check();
   await page.getByRole("button", { name: "Invite" }).click();
   await page.getByRole("cell", { name: "finance" }).waitFor();
-  await page.context().clearCookies();
+  await forget(page);
   await logIn(page, clerk);
   await page.getByRole("button", { name: /^Accept/ }).click();
   await page.getByText("You belong to the team now.").waitFor();
   assert.equal((await page.goto("/tokens")).status(), 403);
   await examine(page, "forbidden", { status: 403 });
 
-  await page.context().clearCookies();
+  await forget(page);
   await page.goto("/login");
   const number = "+393331234567"; // one of those that are not for tests
   await page.getByLabel("Phone number").fill(number);
@@ -196,7 +196,7 @@ scenario("everybody can use what says no", calm, async (page, complaints) => {
   await many.waitFor();
   await examine(page, "too-many");
 
-  await page.context().clearCookies();
+  await forget(page);
   await logIn(page, owner);
   await advance(3600);
   await page.goto("/tokens/new");

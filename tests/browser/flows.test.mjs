@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after } from "node:test";
 import { scenario } from "./browser.mjs";
-import { DEVELOPER, callWith, codeOf, logIn, newNumber, onboard } from "./console.mjs";
+import { DEVELOPER, callWith, codeOf, forget, logIn, newNumber, onboard } from "./console.mjs";
 import { call, eventually } from "./gateway.mjs";
 import { Keys, Mouse } from "./hands.mjs";
 
@@ -182,7 +182,7 @@ const FLOWS = {
     await page.getByLabel(/^developer/i).check();
     await button(page, "Invite").click();
     await notice(page, "They are asked as soon as they log in");
-    await page.context().clearCookies();
+    await forget(page);
     await logIn(page, colleague);
     await hand.send(page.getByRole("button", { name: `Accept what ${company} asks` }));
     await notice(page, "You belong to the team now.");
@@ -218,7 +218,7 @@ const FLOWS = {
     await page.goto("/senders");
     await page.getByLabel("Username").fill("run_news");
     await button(page, "Register").click();
-    await page.context().clearCookies();
+    await forget(page);
     await logIn(page, DEVELOPER);
     await page.goto("/operator");
     await hand.fill(page.getByLabel("Name, or the phone number of a member"), company);

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { stripe, telegram } from "./provided.mjs";
 
 const { scenario } = await import("./browser.mjs");
-const { live, logIn, newNumber, onboard } = await import("./console.mjs");
+const { forget, live, logIn, newNumber, onboard } = await import("./console.mjs");
 const { calm, examine } = await import("./look.mjs");
 const run = promisify(execFile);
 
@@ -40,7 +40,7 @@ async function audited() {
 
 scenario("the operator books a payment, once, and the customer sees it", {}, async (page) => {
   await newCustomer(page, "Paid by Wire");
-  await page.context().clearCookies();
+  await forget(page);
   await logIn(page);
   await page.goto("/operator");
   await page.getByRole("link", { name: "Paid by Wire" }).click();
@@ -128,7 +128,7 @@ scenario("Telegram Stars: begun, paid there, given back by the operator", { doub
   await there.getByRole("heading", { name: "Not paid" }).waitFor();
   await there.close();
 
-  await page.context().clearCookies();
+  await forget(page);
   await logIn(page);
   await page.goto("/operator");
   await page.getByRole("link", { name: "Paid in Stars" }).click();

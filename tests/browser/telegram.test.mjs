@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { issuer } from "./provided.mjs";
 
 const { scenario } = await import("./browser.mjs");
-const { newNumber, onboard } = await import("./console.mjs");
+const { forget, newNumber, onboard } = await import("./console.mjs");
 
 for (const javaScriptEnabled of [true, false]) {
   const how = javaScriptEnabled ? "" : ", also without JavaScript";
@@ -16,7 +16,7 @@ for (const javaScriptEnabled of [true, false]) {
     await page.waitForURL("**/welcome");
     assert.equal(await page.getByLabel("Your name").inputValue(), "Claude Chappe");
     await onboard(page, `Optical Telegraphs ${javaScriptEnabled}`);
-    await page.context().clearCookies();
+    await forget(page);
     await page.goto("/login?then=/team");
     await page.getByRole("link", { name: "Log in with Telegram" }).click();
     await page.getByRole("button", { name: "Agree" }).click();
