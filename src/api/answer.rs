@@ -11,6 +11,9 @@ use chappe_client::wire::{self, Balance, RequestStatus};
 use chappe_core::{Money, Rejection};
 use serde::Serialize;
 
+/// Room for an answer with everything in it but a long payload, in bytes.
+const ANSWER_BYTES: usize = 512;
+
 /// What a method answers.
 #[derive(Clone, Debug)]
 pub enum Answer {
@@ -100,8 +103,9 @@ pub(super) fn respond(result: Result<Answer, Refusal>) -> Response<Body> {
 }
 
 fn json(status: StatusCode, answer: &impl Serialize) -> Response<Body> {
-    // Plain data with text keys: cannot fail.
-    let body = serde_json::to_vec(answer).unwrap_or_default();
+    let mut body = Vec::with_capacity(ANSWER_BYTES);
+    // Plain data with text keys, into memory: cannot fail.
+    let _ = serde_json::to_writer(&mut body, answer);
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

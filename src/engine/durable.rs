@@ -211,7 +211,7 @@ mod tests {
     impl Bench {
         fn new() -> Bench {
             let ((begins, begun), (release, released)) = (channel(), channel());
-            let (engine, queues) = queues(8);
+            let (engine, queues) = queues(8, 8);
             let outlets = Outlets {
                 work: mpsc::channel(8).0,
                 wakes: Wakes::default(),

@@ -22,8 +22,9 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 
-/// The most callers' commands in a batch.
-const BATCH_MAX: usize = 1_024;
+/// From how many waiting commands on a batch is made durable on the thread beside: for fewer, which are decided in less
+/// time than the disk takes, waiting for the disk makes the next batch larger and costs nobody anything.
+const BUSY_FROM: usize = 8;
 /// The most jobs of workers in a batch; each holds up to [`crate::work::BATCH`] commands.
 const WORKER_JOBS_MAX: usize = 2;
 /// How long workers' commands wait for callers' commands to ride along with.
@@ -76,7 +77,7 @@ impl Batches {
         outlets: Outlets,
         queue_max: usize,
     ) -> Result<(Engine, Batches), StoreError> {
-        let (engine, queues) = queue::queues(queue_max);
+        let (engine, queues) = queue::queues(queue_max, store.batch_max());
         let inside = outlets.inside;
         let durable = Durable::new(store.log()?, outlets);
         Ok((engine, Batches { store, rules, queues, durable, inside }))
@@ -132,7 +133,7 @@ impl Batches {
         if !callers.is_empty() || !workers.is_empty() {
             match self.commit(callers, workers).await? {
                 Some(committed) if finish == Finish::Beside => {
-                    let busy = !self.queues.is_empty();
+                    let busy = self.queues.waiting() >= BUSY_FROM;
                     self.durable.finish_beside(committed, busy, &self.queues.closing)?;
                 }
                 Some(committed) => self.durable.finish(committed)?,

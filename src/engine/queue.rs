@@ -1,6 +1,6 @@
 //! The two queues in front of the engine, both bounded: callers' commands, and workers'.
 
-use super::{BATCH_MAX, Batch, Judged, WORKER_JOBS_MAX};
+use super::{Batch, Judged, WORKER_JOBS_MAX};
 use crate::store::{Change, NewToken, PurgeBefore, SubscriberRow, TokenUse};
 use chappe_core::text::{ChannelName, Username};
 use chappe_core::{AccountId, Command, Outcome, Phone, Rejection, Time, TokenId};
@@ -116,14 +116,17 @@ pub(super) enum WorkerJob {
 pub(super) struct Queues {
     callers: mpsc::Receiver<CallerJob>,
     workers: mpsc::Receiver<WorkerJob>,
+    /// The most callers' commands in a batch.
+    batch_max: usize,
     pub(super) closing: Arc<Notify>,
 }
 
-pub(super) fn queues(callers_max: usize) -> (Engine, Queues) {
+pub(super) fn queues(callers_max: usize, batch_max: usize) -> (Engine, Queues) {
     let (callers, callers_queue) = mpsc::channel(callers_max);
     let (workers, workers_queue) = mpsc::channel(WORKER_QUEUE);
     let closing = Arc::new(Notify::new());
-    let queues = Queues { callers: callers_queue, workers: workers_queue, closing: closing.clone() };
+    let queues =
+        Queues { callers: callers_queue, workers: workers_queue, batch_max, closing: closing.clone() };
     (Engine { callers, workers, closing }, queues)
 }
 
@@ -172,7 +175,7 @@ impl Queues {
             let open = !self.workers.is_closed();
             tokio::select! {
                 biased;
-                taken = self.callers.recv_many(&mut batch.callers, BATCH_MAX) => {
+                taken = self.callers.recv_many(&mut batch.callers, self.batch_max) => {
                     // None: closed, and every caller was served. The workers' rest comes last.
                     return taken > 0 || self.workers.recv_many(&mut batch.workers, WORKER_JOBS_MAX).await > 0;
                 }
@@ -192,18 +195,19 @@ impl Queues {
     /// Waits a moment for callers' commands. What a waiting caller would lose by it, nobody waits for.
     pub(super) async fn wait_for_company(&mut self, batch: &mut Batch, wait: Duration) {
         if !self.callers.is_closed() {
-            let _ = tokio::time::timeout(wait, self.callers.recv_many(&mut batch.callers, BATCH_MAX)).await;
+            let _ =
+                tokio::time::timeout(wait, self.callers.recv_many(&mut batch.callers, self.batch_max)).await;
         }
     }
 
-    /// Whether nothing waits right now.
-    pub(super) fn is_empty(&self) -> bool {
-        self.callers.is_empty() && self.workers.is_empty()
+    /// How many jobs wait right now.
+    pub(super) fn waiting(&self) -> usize {
+        self.callers.len() + self.workers.len()
     }
 
     /// Adds what waits right now.
     pub(super) fn take(&mut self, mut batch: Batch) -> Batch {
-        while batch.callers.len() < BATCH_MAX
+        while batch.callers.len() < self.batch_max
             && let Ok(job) = self.callers.try_recv()
         {
             batch.callers.push(job);

@@ -142,6 +142,16 @@ impl Store {
         }
     }
 
+    /// The most callers' commands that a batch is to hold. Over a connection the trip is what costs, so a batch takes
+    /// whatever waits. On a disk of this machine, several smaller ones keep the engine, the disk and the callers busy at
+    /// the same time, where a single large one lets each wait for the others.
+    pub fn batch_max(&self) -> usize {
+        match self {
+            Store::Sqlite(_) => 64,
+            Store::Postgres(_) => 1_024,
+        }
+    }
+
     /// Leaves the database in order, once there is nothing more to do: files that can be copied as far as readers allow,
     /// a lane that another server can take.
     pub async fn settle(&mut self) -> Result<(), StoreError> {

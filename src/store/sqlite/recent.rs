@@ -98,12 +98,18 @@ impl RecentSends {
         let mut newest = None;
         for ((mode, phone), window) in book.changed_sends() {
             let key = key(stored.phone_key(vault, phone), mode);
-            self.single.remove(&key);
-            self.several.remove(&key);
-            for moment in window.moments() {
-                self.add(key, moment.micros());
-                newest = newest.max(Some(*moment));
+            // The window is the whole of what is counted for the number, so it takes the place of what was held.
+            match window.moments() {
+                [only] => {
+                    self.single.insert(key, only.micros());
+                    self.several.remove(&key);
+                }
+                moments => {
+                    self.single.remove(&key);
+                    self.several.insert(key, moments.iter().map(|moment| moment.micros()).collect());
+                }
             }
+            newest = newest.max(window.moments().last().copied());
         }
         if let Some(now) = newest
             && self.single.len() + self.several.len() > self.sweep_at
