@@ -22,8 +22,8 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 
-/// From how many waiting commands on a batch is made durable on the thread beside: for fewer, which are decided in less
-/// time than the disk takes, waiting for the disk makes the next batch larger and costs nobody anything.
+/// From how many waiting jobs on a batch is made durable on the thread beside. Fewer are decided in less time than the disk
+/// takes: they wait for it, and the next batch is larger for that.
 const BUSY_FROM: usize = 8;
 /// The most jobs of workers in a batch; each holds up to [`crate::work::BATCH`] commands.
 const WORKER_JOBS_MAX: usize = 2;

@@ -274,3 +274,27 @@ impl WorkerJob {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chappe_core::Mode;
+    use chappe_core::command::Caller;
+
+    #[tokio::test]
+    async fn a_batch_holds_no_more_than_its_bound_and_the_rest_waits() {
+        let (engine, mut queues) = queues(8, 2);
+        for _ in 0..3 {
+            let engine = engine.clone();
+            let caller = Caller { account: AccountId(100), token: TokenId(1), mode: Mode::Live };
+            tokio::spawn(async move { engine.submit(Command::Balance { caller }).await });
+            tokio::task::yield_now().await;
+        }
+        let mut first = Batch::default();
+        assert!(queues.wait(&mut first).await);
+        let first = queues.take(first);
+        assert_eq!((first.callers.len(), queues.waiting()), (2, 1));
+        let second = queues.take(Batch::default());
+        assert_eq!((second.callers.len(), queues.waiting()), (1, 0));
+    }
+}
