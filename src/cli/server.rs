@@ -14,6 +14,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use std::future::Future;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -144,9 +145,12 @@ impl StopSignal {
     }
 }
 
-/// Runs a server on a runtime of its own.
+/// Runs a server on a runtime of its own. One core is left to the engine's thread and the disk's: where threads that do
+/// HTTP have every core, the engine waits for them, and all their callers for the engine.
 pub(super) fn block_on(server: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let workers = cores.saturating_sub(1).max(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let done = runtime.block_on(server);
     // A look-up of a name that hangs is not waited for.
     runtime.shutdown_timeout(RUNTIME_PATIENCE);
