@@ -5,6 +5,7 @@ use crate::store::statement::{Cell, Change, Row, Statement};
 use crate::vault::Vault;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, TransactionBehavior};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 impl Reader {
     /// The keys that rows are opened with.
@@ -12,9 +13,17 @@ impl Reader {
         &self.vault
     }
 
-    /// See [`super::super::Reader::rows`].
+    /// See [`super::super::Reader::rows`]. What a page asks may take milliseconds.
     pub fn rows(&self, statement: &Statement) -> Result<Vec<Row>, StoreError> {
-        run(&self.connection(), statement).map(|(rows, _)| rows)
+        aside(|| run(&self.connection(), statement).map(|(rows, _)| rows))
+    }
+}
+
+/// Reads while another thread takes over what else this one would do, where the runtime has others.
+fn aside<R>(read: impl FnOnce() -> R) -> R {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(read),
+        _ => read(),
     }
 }
 
